@@ -1,0 +1,18 @@
+//! Sans-IO BitTorrent peer discovery.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod dht;
+pub mod id;
+pub mod limits;
+pub mod list;
+pub mod machine;
+pub mod time;
+pub mod wire;
+
+pub use id::{Distance, Id, InfoHash};
+pub use machine::{Buffer, Either, Ignored, Machine, Step, Transmit, buffer};
+pub use time::Instant;

@@ -1,0 +1,1 @@
+//! The tinybt DHT on async-io. Reserved: `tinybt-std` is the runtime there is today.

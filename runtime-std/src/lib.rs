@@ -1,0 +1,1 @@
+//! The tinybt DHT on plain sockets and one thread.
