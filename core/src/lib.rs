@@ -5,6 +5,7 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod contact;
 pub mod dht;
 pub mod id;
 pub mod limits;
@@ -13,6 +14,7 @@ pub mod machine;
 pub mod time;
 pub mod wire;
 
+pub use contact::{Contact, Family, Network};
 pub use id::{Distance, Id, InfoHash};
 pub use machine::{Buffer, Either, Ignored, Machine, Step, Transmit, buffer};
 pub use time::Instant;

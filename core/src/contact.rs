@@ -1,0 +1,71 @@
+//! Who and where: a node's id with its address, address families, and the networks that count
+//! as one.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::id::Id;
+
+/// A node as others tell of it: its id and its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Contact {
+    /// Its id.
+    pub id: Id,
+    /// Where it listens.
+    pub addr: SocketAddr,
+}
+
+/// An address family. Each has a DHT of its own (BEP 32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub const fn of(addr: &SocketAddr) -> Family {
+        match addr {
+            SocketAddr::V4(_) => Family::V4,
+            SocketAddr::V6(_) => Family::V6,
+        }
+    }
+
+    /// The other one.
+    pub const fn other(self) -> Family {
+        match self {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        }
+    }
+
+    /// Bytes of a compact peer: 6 or 18.
+    pub const fn peer_len(self) -> usize {
+        match self {
+            Family::V4 => 6,
+            Family::V6 => 18,
+        }
+    }
+
+    /// Bytes of a compact contact: 26 or 38.
+    pub const fn contact_len(self) -> usize {
+        20 + self.peer_len()
+    }
+}
+
+/// A network that is likely to be in one hand: the /24 of an IPv4 address, the /64 of an IPv6 one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network(u64);
+
+impl Network {
+    /// The network of an address.
+    pub fn of(ip: IpAddr) -> Network {
+        match ip {
+            IpAddr::V4(ip) => Network(u64::from(ip.to_bits() >> 8)),
+            // An IPv4 network has 24 bits; the top bit keeps the two apart (::/1 is unassigned
+            // beyond documentation, and a clash only costs a place).
+            IpAddr::V6(ip) => Network((ip.to_bits() >> 64) as u64 | 1 << 63),
+        }
+    }
+}
