@@ -11,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod list;
 pub mod machine;
+pub mod rows;
 pub mod time;
 pub mod wire;
 

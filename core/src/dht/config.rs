@@ -1,0 +1,127 @@
+//! What a node can be told about how to behave: units, defaults and meanings.
+
+use core::time::Duration;
+
+use crate::contact::Family;
+use crate::dht::budget::Rate;
+use crate::id::Id;
+
+/// How a [`Node`](crate::dht::Node) behaves. Start from [`Config::new`] or [`Config::private`]
+/// and change what you must.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address family of this node's DHT (BEP 32: one node each).
+    pub family: Family,
+    /// A fixed id. `None`: random at first, made from the external address once that is agreed
+    /// (BEP 42).
+    pub id: Option<Id>,
+    /// Ask but do not answer, and say so (BEP 43).
+    pub read_only: bool,
+    /// The `v` that our messages carry: two letters and two digits. `None`: no `v`.
+    pub version: Option<[u8; 4]>,
+    /// What to make of nodes whose id does not fit their address (BEP 42). Nodes on local
+    /// networks are exempt.
+    pub address_check: AddressCheck,
+    /// At most one node of each /24 (IPv4) or /64 (IPv6) in the routing table, and few of each in
+    /// a lookup. Off for networks where everybody has a similar address.
+    pub diversity: bool,
+    /// How many questions a lookup keeps in flight while they are answered in good time, 1 to 16.
+    pub parallel: u8,
+    /// Never give up on a question sooner than this, however fast others answer.
+    pub timeout_min: Duration,
+    /// Give up on a question after this at the latest.
+    pub timeout_max: Duration,
+    /// Questions per second that the node may send, all together. `None`: no limit.
+    pub questions: Option<Rate>,
+    /// Distinct addresses per minute that upkeep and lookups may contact: home routers track
+    /// connections. `None`: no limit.
+    pub destinations_per_minute: Option<u32>,
+    /// Answers per second to one source (an IPv4 address, an IPv6 /64). `None`: no limit.
+    pub answers: Option<Rate>,
+    /// Bytes of a reply per byte of its question, for sources that have proven nothing: a spoofed
+    /// source must not turn this node into an amplifier. 0: no limit.
+    pub amplification: u8,
+    /// Hand queries of methods that this library does not know to the application
+    /// ([`Event::Asked`](crate::dht::Event::Asked)); otherwise they are answered as the BEPs say.
+    pub foreign_methods: bool,
+    /// The parts of upkeep, each of which can be switched off.
+    pub upkeep: Upkeep,
+}
+
+/// What a node does on its own account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upkeep {
+    /// Look up our own id at the start, and again after the network was away.
+    pub bootstrap: bool,
+    /// Ask nodes not heard of for 15 minutes, and look for nodes where a bucket has room: one
+    /// question at a time.
+    pub refresh: bool,
+    /// The least time between two questions of that kind.
+    pub refresh_spacing: Duration,
+    /// Ask nodes that asked us whether they can be reached, and so get to know them.
+    pub verify: bool,
+}
+
+/// What to make of a node whose id does not fit its address (BEP 42).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressCheck {
+    /// Nothing.
+    Off,
+    /// A node whose id fits takes the place of one whose id does not.
+    Prefer,
+    /// It is not kept, and what it answers counts for nothing in a lookup.
+    Enforce,
+}
+
+impl Config {
+    /// For the internet.
+    pub fn new(family: Family) -> Self {
+        Self {
+            family,
+            id: None,
+            read_only: false,
+            version: Some(*b"TY01"),
+            address_check: AddressCheck::Prefer,
+            diversity: true,
+            parallel: 4,
+            timeout_min: Duration::from_millis(100),
+            timeout_max: Duration::from_secs(4),
+            questions: Some(Rate { per_second: 200, burst: 200 }),
+            destinations_per_minute: Some(2_000),
+            answers: Some(Rate { per_second: 50, burst: 200 }),
+            amplification: 8,
+            foreign_methods: false,
+            upkeep: Upkeep {
+                bootstrap: true,
+                refresh: true,
+                refresh_spacing: Duration::from_secs(5),
+                verify: true,
+            },
+        }
+    }
+
+    /// For a network of one's own, where all nodes may share an address and are trusted: no
+    /// limits, no demands on addresses.
+    pub fn private(family: Family) -> Self {
+        Self {
+            address_check: AddressCheck::Off,
+            diversity: false,
+            questions: None,
+            destinations_per_minute: None,
+            answers: None,
+            amplification: 0,
+            ..Self::new(family)
+        }
+    }
+
+    /// A bare KRPC endpoint: asks what it is told to, answers, and does nothing of its own accord.
+    pub fn endpoint(family: Family) -> Self {
+        let mut config = Self::new(family);
+        config.upkeep.bootstrap = false;
+        config.upkeep.refresh = false;
+        config.upkeep.verify = false;
+        config
+    }
+}
