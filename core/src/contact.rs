@@ -59,6 +59,14 @@ impl Family {
 pub struct Network(u64);
 
 impl Network {
+    /// A single host as a network of its own, for private networks where all are neighbours.
+    pub fn host(ip: IpAddr) -> Network {
+        match ip {
+            IpAddr::V4(ip) => Network(u64::from(ip.to_bits())),
+            IpAddr::V6(ip) => Network((ip.to_bits() >> 64) as u64 ^ ip.to_bits() as u64),
+        }
+    }
+
     /// The network of an address.
     pub fn of(ip: IpAddr) -> Network {
         match ip {

@@ -19,10 +19,37 @@ pub const TRANSACTION_MAX: usize = 32;
 /// bytes; a node with a longer one cannot be announced to.
 pub const TOKEN_MAX: usize = 40;
 
+/// Nodes that a lookup keeps in sight: the `K` closest, as many again that may turn out dead, and
+/// the way there.
+pub const SHORTLIST_MAX: usize = 4 * K;
+
+/// Addresses of unknown id that one lookup begins with.
+pub const SEEDS_MAX: usize = 8;
+
+/// Addresses to begin with that a node keeps.
+pub const SOURCES_MAX: usize = 16;
+
+/// Nodes heard of that wait to be asked whether they are there.
+pub const NEWCOMERS_MAX: usize = 8;
+
+/// Nodes of one answer that are taken in: `K` are asked for, some send more, and a liar might send
+/// fifty.
+pub const NODES_TAKEN_MAX: usize = 2 * K;
+
+/// Nodes that a saved state holds: more are not needed to find the network again.
+pub const SAVED_NODES_MAX: usize = 200;
+
+/// Bytes of the text of an error reply.
+pub const ERROR_TEXT_MAX: usize = 100;
+
+/// Nodes that one announce goes to at most: `K`, and two in place of those that refuse.
+pub const ANNOUNCES_MAX: usize = K + 2;
+
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
 
 const _: () = {
+    assert!(SHORTLIST_MAX >= 2 * K && ANNOUNCES_MAX >= K);
     assert!(REPLY_MAX <= DATAGRAM_MAX);
     // The fullest find_node answer of both families fits: 8 × (26 + 38) and the frame around it.
     assert!(K * (26 + 38) + 200 + TRANSACTION_MAX <= REPLY_MAX);

@@ -1,0 +1,376 @@
+//! A datagram comes in: who says it, and what it changes.
+//!
+//! Nothing is changed before the datagram has proven that it may: a datagram that is ignored
+//! leaves no mark but a counter.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use heapless::Vec;
+use rand_core::CryptoRng;
+
+use crate::contact::{Contact, Family, Network};
+use crate::dht::config::AddressCheck;
+use crate::dht::event::Event;
+use crate::dht::lookup::Errand;
+use crate::dht::node::Node;
+use crate::dht::node::rows::{
+    AskState, Asker, Flight, QuestionRow, QuestionState, ReplyKind, ReplyRow,
+};
+use crate::dht::respond::{self, Verdict};
+use crate::dht::stats::Health;
+use crate::dht::storage::Storage;
+use crate::dht::store::{PeerStore, Stored};
+use crate::dht::table::{Proof, Routing};
+use crate::id::is_local;
+use crate::limits::{K, NODES_TAKEN_MAX, REPLY_MAX};
+use crate::list::List;
+use crate::machine::Ignored;
+use crate::time::Instant;
+use crate::wire::krpc::{self, Body, DecodeError, ErrorReply, Message, Query, Response};
+
+impl<S: Storage, R: CryptoRng> Node<S, R> {
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        if Family::of(&from) != self.config.family {
+            return Err(Ignored::Foreign);
+        }
+        let message = match krpc::decode(datagram) {
+            Ok(message) => message,
+            Err(DecodeError::NotKrpc) => return Err(Ignored::Foreign),
+            Err(_) => return Err(Ignored::Malformed),
+        };
+        if from.port() == 0 {
+            return Err(Ignored::Malformed);
+        }
+        if self.blocked.is_shunned(now, &from) {
+            return Err(Ignored::Blocked);
+        }
+        match message.body {
+            Body::Query(ref query) => self.query(now, from, &message, query, datagram),
+            Body::Response(ref response) => self.response(now, from, &message, response, datagram),
+            Body::Error(ref error) => self.error(now, from, &message, error, datagram),
+        }
+    }
+
+    // Queries.
+
+    fn query(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        message: &Message<'_>,
+        query: &Query<'_>,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        if self.config.read_only {
+            return Err(Ignored::ReadOnly);
+        }
+        if !self.sources.allows(now, from.ip()) {
+            return Err(Ignored::OverLimit);
+        }
+        if self.replies.len() >= self.replies.capacity() {
+            return Err(Ignored::Full);
+        }
+        let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
+        let verdict = respond::judge(query, from, self.config.family);
+        self.sources.spend(now, from.ip());
+        self.count_query(query.method);
+
+        let sender = query.id().ok().map(|id| Contact { id, addr: from });
+        let known = match sender {
+            // A read-only node is served and forgotten (BEP 43).
+            Some(contact) if !message.read_only => self.meet(now, contact),
+            _ => false,
+        };
+        let room = match usize::from(self.config.amplification) {
+            0 => REPLY_MAX,
+            _ if known => REPLY_MAX,
+            ratio => (datagram.len() * ratio).min(REPLY_MAX),
+        } as u16;
+
+        let kind = match verdict {
+            Verdict::Reply(kind) => kind,
+            Verdict::Announce { info_hash, peer, token, seed } => {
+                if !self.tokens.check(now, from.ip(), &info_hash, token) {
+                    ReplyKind::Error { code: 203, text: "bad token" }
+                } else {
+                    match self.peers.announce(now, info_hash, peer, seed) {
+                        Stored::Full => ReplyKind::Error { code: 202, text: "no room" },
+                        _ => {
+                            self.stats.stored += 1;
+                            ReplyKind::Id
+                        }
+                    }
+                }
+            }
+            Verdict::Foreign(otherwise) => {
+                if self.config.foreign_methods && !self.questions.is_full() {
+                    let payload = Vec::from_slice(datagram).map_err(|_| Ignored::Malformed)?;
+                    let state = QuestionState::Untold;
+                    let row = QuestionRow {
+                        from,
+                        transaction,
+                        room: REPLY_MAX as u16,
+                        state,
+                        otherwise,
+                        payload,
+                    };
+                    return self.questions.insert(row).map(drop).map_err(|_| Ignored::Full);
+                }
+                otherwise
+            }
+        };
+        let row = ReplyRow { to: from, transaction, room, kind };
+        self.replies.push(row).map_err(|_| Ignored::Full)
+    }
+
+    fn count_query(&mut self, method: &[u8]) {
+        let kind = match method {
+            b"ping" => 0,
+            b"find_node" => 1,
+            b"get_peers" => 2,
+            b"announce_peer" => 3,
+            _ => 4,
+        };
+        if let Some(count) = self.stats.queries_in.get_mut(kind) {
+            *count += 1;
+        }
+    }
+
+    /// Somebody asked us: known nodes are alive, unknown ones may be worth getting to know.
+    /// Returns whether it is known to be where it says it is.
+    fn meet(&mut self, now: Instant, contact: Contact) -> bool {
+        if self.table.asked_us(now, &contact) {
+            return true;
+        }
+        // Nobody we asked lately: somebody who found us by himself.
+        self.reachable = true;
+        self.consider(now, contact);
+        false
+    }
+
+    /// Queues a node that was heard of to be asked, if the table has use for it.
+    fn consider(&mut self, now: Instant, contact: Contact) {
+        let wanted = self.config.upkeep.verify
+            && !self.newcomers.is_full()
+            && contact.id != self.id
+            && !self.newcomers.iter().any(|known| known.addr == contact.addr)
+            && self.is_believable(&contact)
+            && !self.silent.is_shunned(now, &contact.addr)
+            && !self.blocked.is_shunned(now, &contact.addr)
+            && self.table.wants(now, contact);
+        if wanted {
+            let _ = self.newcomers.push_back(contact);
+        }
+    }
+
+    fn is_believable(&self, contact: &Contact) -> bool {
+        self.config.address_check != AddressCheck::Enforce
+            || contact.id.fits_address(contact.addr.ip())
+    }
+
+    // Answers.
+
+    fn response(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        message: &Message<'_>,
+        response: &Response<'_>,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        let index = self.queries.find(message.transaction, from)?;
+        let flight = self.queries.get(index).ok_or(Ignored::Unasked)?;
+        let id = response.id();
+        match (id, flight.id, flight.asker) {
+            // The application sees whatever it was answered.
+            (_, _, Asker::Ask(_)) => {}
+            (None, _, _) => return Err(Ignored::Malformed),
+            (Some(id), Some(expected), _) if id != expected => return Err(Ignored::WrongId),
+            _ => {}
+        }
+        let (flight, rtt) = self.queries.answered(now, index).ok_or(Ignored::Unasked)?;
+        self.stats.answers_in += 1;
+        self.heard(now, from, message);
+        let Some(id) = id else {
+            self.ask_answered(&flight, AskState::Answered(rtt), datagram);
+            return Ok(());
+        };
+
+        let contact = Contact { id, addr: from };
+        let believable = self.is_believable(&contact);
+        self.silent.forgive(&from);
+        if !message.read_only && believable && id != self.id {
+            let fits = id.fits_address(from.ip());
+            let proof = if fits { Proof::Verified } else { Proof::Unverified };
+            self.table.answered(now, contact, rtt, proof);
+        }
+        if self.want_both {
+            self.leak(response);
+        }
+        match flight.asker {
+            Asker::Nobody => {}
+            Asker::Ask(_) => self.ask_answered(&flight, AskState::Answered(rtt), datagram),
+            Asker::Search { errand: Errand::Search, .. } => {
+                self.search_answered(now, &flight, contact, response, rtt, believable);
+            }
+            Asker::Search { errand: Errand::Announce, .. } => {
+                self.announce_confirmed(&flight, rtt);
+            }
+            Asker::Verify => {
+                self.verifying = false;
+                self.newcomers_from(now, response);
+            }
+            Asker::Upkeep => self.newcomers_from(now, response),
+        }
+        Ok(())
+    }
+
+    fn error(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        message: &Message<'_>,
+        error: &ErrorReply<'_>,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        let index = self.queries.find(message.transaction, from)?;
+        let (flight, _) = self.queries.answered(now, index).ok_or(Ignored::Unasked)?;
+        self.stats.answers_in += 1;
+        self.heard(now, from, message);
+        match flight.asker {
+            Asker::Ask(_) => self.ask_answered(&flight, AskState::Refused(error.code), datagram),
+            Asker::Search { row, errand, hop } => {
+                if let Some(search) = self.searches.get_mut(row) {
+                    search.lookup.refused(&flight.to, errand);
+                    if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
+                        hop.rtt = Some(now.since(flight.sent));
+                        hop.refused = true;
+                    }
+                    self.stirred = true;
+                }
+            }
+            Asker::Verify => self.verifying = false,
+            Asker::Upkeep | Asker::Nobody => {}
+        }
+        Ok(())
+    }
+
+    /// The network is there; and somebody may have told what our address is.
+    fn heard(&mut self, now: Instant, from: SocketAddr, message: &Message<'_>) {
+        if self.bootstrap.heard(now) == Some(Health::Online) {
+            self.tell(Event::Online { family: self.config.family });
+        }
+        let Some(claimed) = message.external else { return };
+        let voter = if self.config.diversity { Network::of(from.ip()) } else { whole(from.ip()) };
+        if let Some(addr) = self.external.vote(now, voter, claimed) {
+            if self.config.id.is_none() && !self.id.fits_address(addr.ip()) {
+                self.id = crate::id::Id::from_address(addr.ip(), &mut self.random);
+                self.table.rebase(now, self.id);
+                self.bootstrap.start_over();
+            }
+            self.tell(Event::External { addr, id: self.id });
+        }
+    }
+
+    fn ask_answered(&mut self, flight: &Flight, state: AskState, datagram: &[u8]) {
+        let Asker::Ask(row) = flight.asker else { return };
+        if let Some(ask) = self.asks.get_mut(row) {
+            ask.answered(state, datagram);
+        }
+    }
+
+    fn search_answered(
+        &mut self,
+        now: Instant,
+        flight: &Flight,
+        contact: Contact,
+        response: &Response<'_>,
+        rtt: Duration,
+        counts: bool,
+    ) {
+        let Asker::Search { row, hop, .. } = flight.asker else { return };
+        let Some(search) = self.searches.get_mut(row) else { return };
+        search.lookup.answered(contact, response.token(), counts);
+        search.outcome.answered = search.outcome.answered.saturating_add(1);
+        let mut nodes = 0;
+        for told in own_nodes(self.config.family, response).take(NODES_TAKEN_MAX) {
+            nodes += 1;
+            let strange = told.id == self.id
+                || !is_reachable_from(told.addr.ip(), contact.addr.ip())
+                || self.blocked.is_shunned(now, &told.addr)
+                || (self.config.address_check == AddressCheck::Enforce
+                    && !told.id.fits_address(told.addr.ip()));
+            if !strange {
+                let doubtful = self.silent.is_shunned(now, &told.addr);
+                search.lookup.add(told, doubtful);
+            }
+        }
+        let mut peers = 0;
+        for peer in response.values() {
+            peers += u16::from(search.found.insert(peer));
+        }
+        let shared = search.shared(contact.id);
+        if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
+            *hop = crate::dht::event::Hop {
+                id: Some(contact.id),
+                rtt: Some(rtt),
+                shared,
+                peers,
+                nodes,
+                ..*hop
+            };
+        }
+        self.stirred = true;
+        self.untold = true;
+    }
+
+    fn announce_confirmed(&mut self, flight: &Flight, rtt: Duration) {
+        let Asker::Search { row, hop, .. } = flight.asker else { return };
+        let Some(search) = self.searches.get_mut(row) else { return };
+        if search.lookup.stored(&flight.to) {
+            search.outcome.stored = search.outcome.stored.saturating_add(1);
+        }
+        if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
+            hop.rtt = Some(rtt);
+        }
+        self.stirred = true;
+    }
+
+    /// Nodes that upkeep heard of.
+    fn newcomers_from(&mut self, now: Instant, response: &Response<'_>) {
+        for contact in own_nodes(self.config.family, response).take(K) {
+            self.consider(now, contact);
+        }
+    }
+
+    /// Nodes of the other family are for the other node of the pair.
+    fn leak(&mut self, response: &Response<'_>) {
+        for contact in own_nodes(self.config.family.other(), response).take(K) {
+            let _ = self.leaked.push_back(contact.addr);
+        }
+    }
+}
+
+fn own_nodes<'a>(family: Family, response: &Response<'a>) -> impl Iterator<Item = Contact> + 'a {
+    match family {
+        Family::V4 => response.nodes(),
+        Family::V6 => response.nodes6(),
+    }
+}
+
+/// A node on the internet cannot know anybody on a local network, so what it says of one is wrong
+/// or meant to make us attack our own.
+fn is_reachable_from(addr: IpAddr, teller: IpAddr) -> bool {
+    !is_local(addr) || is_local(teller)
+}
+
+/// On a network of one's own every address is a voter.
+fn whole(ip: IpAddr) -> Network {
+    Network::host(ip)
+}

@@ -1,0 +1,103 @@
+//! What the application is told, and when the rows behind it are given free: at the poll after.
+
+use rand_core::CryptoRng;
+
+use crate::dht::event::{AskId, Event, LookupId, QuestionId};
+use crate::dht::node::Node;
+use crate::dht::node::rows::{AskState, Goal, QuestionState, ReplyRow, SearchRow, Told};
+use crate::dht::storage::Storage;
+use crate::list::List;
+
+impl<S: Storage, R: CryptoRng> Node<S, R> {
+    pub(super) fn report(&mut self) -> Option<Event> {
+        self.free_told();
+        if let Some(event) = self.news.pop_front() {
+            return Some(event);
+        }
+        self.report_ask().or_else(|| self.report_question()).or_else(|| self.report_search())
+    }
+
+    fn report_ask(&mut self) -> Option<Event> {
+        if self.asks.is_empty() {
+            return None;
+        }
+        let (row, state) =
+            self.asks.iter().find(|(_, ask)| ask.is_over()).map(|(row, ask)| (row, ask.state))?;
+        self.told = Some(Told::Ask(row));
+        let ask = AskId { v6: self.is_v6(), row };
+        Some(match state {
+            AskState::Answered(rtt) => Event::Answered { ask, rtt },
+            AskState::Refused(code) => Event::Refused { ask, code },
+            _ => Event::Silent { ask },
+        })
+    }
+
+    fn report_question(&mut self) -> Option<Event> {
+        if self.questions.is_empty() {
+            return None;
+        }
+        let untold = |state| state == QuestionState::Untold;
+        let (row, question) = self.questions.iter_mut().find(|(_, row)| untold(row.state))?;
+        question.state = QuestionState::Told;
+        self.told = Some(Told::Question(row));
+        Some(Event::Asked { question: QuestionId { v6: self.is_v6(), row } })
+    }
+
+    fn report_search(&mut self) -> Option<Event> {
+        if !self.untold {
+            return None;
+        }
+        let v6 = self.is_v6();
+        let told = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
+            if search.goal == Goal::Bootstrap {
+                return None;
+            }
+            let lookup = LookupId { v6, row };
+            if let Some(peer) = search.found.tell() {
+                search.outcome.peers = search.outcome.peers.saturating_add(1);
+                return Some(Event::Peer { lookup, peer });
+            }
+            search
+                .has_ended()
+                .then(|| Event::Finished { lookup, outcome: search.outcome })
+        });
+        let Some((event, _)) = told else {
+            self.untold = false;
+            return None;
+        };
+        if let Event::Finished { lookup, .. } = event {
+            self.told = Some(Told::Search(lookup.row));
+        }
+        Some(event)
+    }
+
+    fn free_told(&mut self) {
+        match self.told.take() {
+            None => {}
+            Some(Told::Search(row)) => {
+                self.searches.remove(row);
+                self.abandon(row);
+            }
+            Some(Told::Ask(row)) => {
+                self.asks.remove(row);
+            }
+            Some(Told::Question(row)) => self.answer_otherwise(row),
+        }
+    }
+
+    /// The application had its chance to answer a foreign method.
+    fn answer_otherwise(&mut self, row: crate::rows::Handle) {
+        let told = |state| state == QuestionState::Told;
+        if !self.questions.get(row).is_some_and(|question| told(question.state)) {
+            return;
+        }
+        let Some(question) = self.questions.remove(row) else { return };
+        // No room for the reply means that others are answered first; the asker will repeat.
+        let _ = self.replies.push(ReplyRow {
+            to: question.from,
+            transaction: question.transaction,
+            room: question.room,
+            kind: question.otherwise,
+        });
+    }
+}

@@ -1,0 +1,462 @@
+//! Time passes, and a datagram goes out: replies first, then what the application asked, then
+//! lookups in turn, then one quiet question of upkeep.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+use rand_core::CryptoRng;
+
+use crate::contact::{Contact, Family};
+use crate::dht::event::Event;
+use crate::dht::lookup::Ask;
+use crate::dht::node::Node;
+use crate::dht::node::rows::{Asker, Goal, QuestionState, ReplyKind, SearchRow};
+use crate::dht::queries::{Lapse, Patience};
+use crate::dht::stats::Health;
+use crate::dht::storage::Storage;
+use crate::dht::store::PeerStore;
+use crate::dht::table::{Quality, Routing, Upkeep};
+use crate::id::Id;
+use crate::limits::{K, REPLY_MAX};
+use crate::list::List;
+use crate::machine::{Buffer, Transmit};
+use crate::rows::Handle;
+use crate::time::Instant;
+use crate::wire::krpc::{self, Answer, Envelope, Question, Values, Want};
+
+/// How long a node that never answered is remembered.
+const SILENT_FOR: Duration = Duration::from_secs(300);
+
+type Closest = Vec<Contact, K>;
+
+impl<S: Storage, R: CryptoRng> Node<S, R> {
+    /// What [`Machine::poll_transmit`](crate::Machine::poll_transmit) does, with the routing table
+    /// of the other family at hand for those who want nodes of both (BEP 32).
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        buffer: &mut Buffer,
+        other: Option<&S::Table>,
+    ) -> Option<Transmit> {
+        self.pass_time(now);
+        let sent = match self.send_reply(now, buffer, other) {
+            None => self.send_settled(buffer).or_else(|| self.send_question(now, buffer)),
+            some => some,
+        };
+        if let Some(transmit) = &sent {
+            self.stats.datagrams_out += 1;
+            self.stats.bytes_out += transmit.len as u64;
+        }
+        sent
+    }
+
+    /// The routing table, for the other node of a pair.
+    pub fn table(&self) -> &S::Table {
+        &self.table
+    }
+
+    // Time.
+
+    fn pass_time(&mut self, now: Instant) {
+        while let Some(lapse) = self.queries.lapse(now) {
+            self.stirred = true;
+            match lapse {
+                Lapse::Slow(flight) => match flight.asker {
+                    Asker::Ask(row) => {
+                        if let Some(ask) = self.asks.get_mut(row) {
+                            ask.slow();
+                        }
+                    }
+                    Asker::Search { row, errand, .. } => {
+                        if let Some(search) = self.searches.get_mut(row) {
+                            search.lookup.slow(&flight.to, errand);
+                        }
+                    }
+                    Asker::Verify => self.verifying = false,
+                    Asker::Upkeep | Asker::Nobody => {}
+                },
+                Lapse::Silent(flight) => {
+                    self.stats.silences += 1;
+                    if self.bootstrap.silence(now) == Some(Health::Offline) {
+                        self.tell(Event::Offline { family: self.config.family });
+                    }
+                    let blamed = self.bootstrap.blames_node(flight.sent);
+                    if blamed {
+                        self.table.silent(now, &flight.to);
+                    }
+                    let mut never = true;
+                    match flight.asker {
+                        Asker::Ask(row) => {
+                            if let Some(ask) = self.asks.get_mut(row) {
+                                ask.silent();
+                            }
+                        }
+                        Asker::Search { row, errand, .. } => {
+                            if let Some(search) = self.searches.get_mut(row) {
+                                never = search.lookup.silent(&flight.to, errand);
+                            }
+                        }
+                        Asker::Upkeep | Asker::Verify | Asker::Nobody => {}
+                    }
+                    // Places to begin are asked again whenever there is need.
+                    if blamed && never && !self.bootstrap.sources().contains(&flight.to) {
+                        self.silent.shun(now, flight.to, SILENT_FOR);
+                    }
+                }
+            }
+        }
+        if self.bootstrap.is_due(now) {
+            self.begin_bootstrap(now);
+        }
+    }
+
+    fn begin_bootstrap(&mut self, now: Instant) {
+        // The lookup of a user fills the table as well, and somebody waits for it.
+        let others = self.searches.iter().any(|(_, search)| !search.has_ended());
+        if others || self.search(now, self.id, Goal::Bootstrap).is_err() {
+            self.bootstrap.postpone(now);
+            return;
+        }
+        // The command counts as a lookup of the user's; this one is the node's own.
+        self.stats.lookups -= 1;
+        self.bootstrap.begun();
+    }
+
+    /// Whether the table's upkeep has to wait for a lookup that does the same work.
+    pub(super) fn upkeep_waits(&self) -> bool {
+        !self.config.upkeep.refresh || self.bootstrap.health() == Health::Offline
+    }
+
+    // Replies.
+
+    fn send_reply(
+        &mut self,
+        now: Instant,
+        buffer: &mut Buffer,
+        other: Option<&S::Table>,
+    ) -> Option<Transmit> {
+        while let Some(reply) = self.replies.swap_remove(0) {
+            let room = usize::from(reply.room).min(REPLY_MAX);
+            let Some(bytes) = buffer.get_mut(..room) else { continue };
+            let envelope = Envelope {
+                transaction: &reply.transaction,
+                version: self.config.version,
+                read_only: false,
+                external: Some(reply.to),
+            };
+            let id = self.id;
+            let written = match reply.kind {
+                ReplyKind::Id => {
+                    krpc::encode_response(bytes, &envelope, &Answer { id, ..Answer::default() })
+                }
+                ReplyKind::Nodes { target, want } => {
+                    let mut own = Closest::new();
+                    let mut others = Closest::new();
+                    self.closest_to(now, target, want, room, other, &mut own, &mut others);
+                    let (nodes, nodes6) = self.by_family(want, &own, &others);
+                    let answer = Answer { id, nodes, nodes6, ..Answer::default() };
+                    krpc::encode_response(bytes, &envelope, &answer)
+                }
+                ReplyKind::Peers { info_hash, want } => {
+                    let mut own = Closest::new();
+                    let mut others = Closest::new();
+                    let target = info_hash.as_id();
+                    self.closest_to(now, target, want, room, other, &mut own, &mut others);
+                    let token = self.tokens.make(now, reply.to.ip(), &info_hash);
+                    let family = self.config.family;
+                    // A fair sample is one that begins elsewhere for everybody.
+                    let start = u32::from_le_bytes(token.first_chunk().copied().unwrap_or([0; 4]));
+                    let most = room / (family.peer_len() + 2);
+                    let packed = self.peers.peers(now, info_hash, family, most, start);
+                    let empty = packed.runs.iter().all(|run| run.is_empty());
+                    let values = Values { family, packed: packed.runs };
+                    let (nodes, nodes6) = by_family(family, want, &own, &others);
+                    let answer = Answer {
+                        id,
+                        nodes,
+                        nodes6,
+                        token: Some(&token),
+                        values: (!empty).then_some(values),
+                        ..Answer::default()
+                    };
+                    krpc::encode_response(bytes, &envelope, &answer)
+                }
+                ReplyKind::Error { code, text } => {
+                    self.stats.errors_out += 1;
+                    krpc::encode_error(bytes, &envelope, code, text.as_bytes())
+                }
+            };
+            if let Ok(len) = written {
+                return Some(Transmit { to: reply.to, len });
+            }
+        }
+        None
+    }
+
+    /// The closest nodes of the families that are wanted, as many as fit into `room`.
+    #[allow(clippy::too_many_arguments)]
+    fn closest_to(
+        &self,
+        now: Instant,
+        target: Id,
+        want: Want,
+        room: usize,
+        other: Option<&S::Table>,
+        own: &mut Closest,
+        others: &mut Closest,
+    ) {
+        /// What stands around the nodes in a message: ids, token, address, keys.
+        const FRAME: usize = 160;
+        let family = self.config.family;
+        let mut room = room.saturating_sub(FRAME);
+        let wants = |family| if family == Family::V4 { want.v4 } else { want.v6 };
+        if wants(family) {
+            self.table.closest(now, target, Quality::Good, own);
+            own.truncate(room / family.contact_len());
+            room = room.saturating_sub(own.len() * family.contact_len());
+        }
+        if let Some(other) = other.filter(|_| wants(family.other())) {
+            other.closest(now, target, Quality::Good, others);
+            others.truncate(room / family.other().contact_len());
+        }
+    }
+
+    fn by_family<'a>(
+        &self,
+        want: Want,
+        own: &'a [Contact],
+        others: &'a [Contact],
+    ) -> (Option<&'a [Contact]>, Option<&'a [Contact]>) {
+        by_family(self.config.family, want, own, others)
+    }
+
+    /// What the application answered to foreign methods.
+    fn send_settled(&mut self, buffer: &mut Buffer) -> Option<Transmit> {
+        if self.questions.is_empty() {
+            return None;
+        }
+        let settled = |state| matches!(state, QuestionState::Reply | QuestionState::Refuse(_));
+        let (row, _) = self.questions.iter().find(|(_, row)| settled(row.state))?;
+        let question = self.questions.remove(row)?;
+        let envelope = Envelope {
+            transaction: &question.transaction,
+            version: self.config.version,
+            read_only: false,
+            external: Some(question.from),
+        };
+        let bytes = buffer.get_mut(..usize::from(question.room).min(REPLY_MAX))?;
+        let written = match question.state {
+            QuestionState::Refuse(code) => {
+                self.stats.errors_out += 1;
+                krpc::encode_error(bytes, &envelope, code, &question.payload)
+            }
+            _ => krpc::encode_response_raw(bytes, &envelope, &question.payload, self.id),
+        };
+        written.ok().map(|len| Transmit { to: question.from, len })
+    }
+
+    // Questions.
+
+    fn send_question(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        self.held = None;
+        if self.queries.is_full() {
+            return None;
+        }
+        if !self.outgoing.has(now) {
+            self.held = Some(self.outgoing.ready_at(now));
+            return None;
+        }
+        let sent = match self.send_ask(now, buffer) {
+            None => self.send_search(now, buffer).or_else(|| self.send_upkeep(now, buffer)),
+            some => some,
+        };
+        if let Some(transmit) = &sent {
+            self.outgoing.take(now);
+            self.destinations.note(now, &transmit.to);
+            self.stats.questions_out += 1;
+        }
+        sent
+    }
+
+    fn send_ask(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        use crate::dht::node::rows::AskState::Queued;
+        if self.asks.is_empty() {
+            return None;
+        }
+        let (row, _) = self.asks.iter().find(|(_, ask)| ask.state == Queued)?;
+        let patience = self.patience_with_one();
+        let ask = self.asks.get_mut(row)?;
+        let to = ask.to;
+        let transaction =
+            self.queries.open(now, &mut self.random, to, None, Asker::Ask(row), patience)?;
+        ask.sent();
+        let envelope = envelope(&self.config, &transaction);
+        let len = krpc::encode_query(buffer, &envelope, self.id, &ask.question()).ok()?;
+        Some(Transmit { to, len })
+    }
+
+    fn send_search(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        if !self.stirred {
+            return None;
+        }
+        let may_contact = self.destinations.has_room(now);
+        let mut ended = false;
+        let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
+            if search.has_ended() {
+                ended = true;
+                return None;
+            }
+            search.advance(now);
+            if search.has_ended() {
+                ended = true;
+                return None;
+            }
+            if !may_contact {
+                return None;
+            }
+            search.lookup.next().map(|ask| (row, ask))
+        });
+        if ended {
+            self.untold = true;
+            self.settle_bootstrap(now);
+        }
+        let Some(((row, ask), turn)) = next else {
+            if may_contact {
+                self.stirred = false;
+            } else if !self.searches.is_empty() {
+                self.held = Some(self.destinations.ready_at(now));
+            }
+            return None;
+        };
+        self.turn = turn;
+        self.send_search_ask(now, buffer, row, &ask)
+    }
+
+    fn send_search_ask(
+        &mut self,
+        now: Instant,
+        buffer: &mut Buffer,
+        row: Handle,
+        ask: &Ask,
+    ) -> Option<Transmit> {
+        let patience = self.patience();
+        let want = self.want();
+        let search = self.searches.get_mut(row)?;
+        let hop = search.note(now, ask);
+        let asker = Asker::Search { row, errand: ask.errand, hop };
+        let transaction =
+            self.queries.open(now, &mut self.random, ask.addr, ask.id, asker, patience)?;
+        let question = search.question(ask, want)?;
+        let envelope = envelope(&self.config, &transaction);
+        let len = krpc::encode_query(buffer, &envelope, self.id, &question).ok()?;
+        Some(Transmit { to: ask.addr, len })
+    }
+
+    /// The node's own lookup tells nobody but the bootstrap.
+    fn settle_bootstrap(&mut self, now: Instant) {
+        let over = |search: &SearchRow<S>| search.goal == Goal::Bootstrap && search.has_ended();
+        let Some((row, _)) = self.searches.iter().find(|(_, search)| over(search)) else { return };
+        let Some(search) = self.searches.remove(row) else { return };
+        self.abandon(row);
+        let answered = usize::from(search.outcome.answered);
+        let poor = self.table.len() < K;
+        if self.bootstrap.finished(now, answered, poor) == Some(Health::Offline) {
+            self.tell(Event::Offline { family: self.config.family });
+        }
+    }
+
+    /// Questions of a lookup that is no more: their answers still teach the table.
+    pub(super) fn abandon(&mut self, gone: Handle) {
+        self.queries.reassign(|asker| match asker {
+            Asker::Search { row, .. } if row == gone => Asker::Nobody,
+            asker => asker,
+        });
+    }
+
+    fn send_upkeep(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        if !self.destinations.has_room(now) {
+            return None;
+        }
+        if !self.verifying {
+            if let Some(newcomer) = self.newcomers.pop_front() {
+                self.verifying = true;
+                // Its real id is what it answers with.
+                return self.send(now, buffer, newcomer.addr, None, Asker::Verify, None);
+            }
+        }
+        if self.upkeep_waits() {
+            return None;
+        }
+        let (contact, target) = match self.table.upkeep(now, &mut self.random)? {
+            Upkeep::Ping(contact) => (contact, None),
+            Upkeep::FindNode { via, target } => (via, Some(target)),
+        };
+        self.send(now, buffer, contact.addr, Some(contact.id), Asker::Upkeep, target)
+    }
+
+    /// Sends `find_node` for a target, `ping` where there is none.
+    fn send(
+        &mut self,
+        now: Instant,
+        buffer: &mut Buffer,
+        to: SocketAddr,
+        id: Option<Id>,
+        asker: Asker,
+        target: Option<Id>,
+    ) -> Option<Transmit> {
+        let patience = self.patience_with_one();
+        let transaction = self.queries.open(now, &mut self.random, to, id, asker, patience)?;
+        let envelope = envelope(&self.config, &transaction);
+        let question = match target {
+            None => Question::Ping,
+            Some(target) => Question::FindNode { target, want: self.want() },
+        };
+        let len = krpc::encode_query(buffer, &envelope, self.id, &question).ok()?;
+        Some(Transmit { to, len })
+    }
+
+    fn want(&self) -> Option<Want> {
+        self.want_both.then_some(Want { v4: true, v6: true })
+    }
+
+    /// How long a lookup waits for one node: somebody else may be asked instead.
+    fn patience(&self) -> Patience {
+        let soft = self.queries.round_trips.quantile(SOFT_QUANTILE);
+        let soft = soft.clamp(self.config.timeout_min, self.config.timeout_max);
+        let hard = self.queries.round_trips.quantile(HARD_QUANTILE).saturating_mul(2);
+        let hard = hard.clamp(soft, self.config.timeout_max).max(soft.saturating_mul(2));
+        Patience { soft, hard: hard.min(self.config.timeout_max).max(soft) }
+    }
+
+    /// How long to wait for a node that nobody can stand in for.
+    fn patience_with_one(&self) -> Patience {
+        Patience { hard: self.config.timeout_max, ..self.patience() }
+    }
+}
+
+/// A node that has not answered when this many thousandths of the others have is slow.
+const SOFT_QUANTILE: u32 = 900;
+/// Twice the time in which this many thousandths have answered makes it silent.
+const HARD_QUANTILE: u32 = 980;
+
+fn envelope<'a>(config: &crate::dht::Config, transaction: &'a [u8; 4]) -> Envelope<'a> {
+    Envelope {
+        transaction,
+        version: config.version,
+        read_only: config.read_only,
+        external: None,
+    }
+}
+
+/// `nodes` and `nodes6`, each present if it was wanted (BEP 32).
+fn by_family<'a>(
+    family: Family,
+    want: Want,
+    own: &'a [Contact],
+    others: &'a [Contact],
+) -> (Option<&'a [Contact]>, Option<&'a [Contact]>) {
+    let (v4, v6) = if family == Family::V4 { (own, others) } else { (others, own) };
+    (want.v4.then_some(v4), want.v6.then_some(v6))
+}
+

@@ -1,0 +1,259 @@
+//! Questions in flight: which transaction went to which address for whom, until when.
+//!
+//! A question has two deadlines. At the *soft* one, which follows from how fast others answer,
+//! whoever asked is told that the node is slow and may turn to somebody else; its late answer is
+//! still welcome. At the *hard* one it is silent and the question is over. One field holds the
+//! next of the two.
+//!
+//! An answer counts only if its transaction is open and it comes from the address that was asked.
+//! Transactions are four unpredictable bytes: some implementations answer no other width.
+//!
+//! Knows time; knows neither bytes of messages nor what a question is about.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use crate::id::Id;
+use crate::list::List;
+use crate::machine::Ignored;
+use crate::time::Instant;
+
+/// A question in flight, asked for `A`.
+#[derive(Clone, Copy, Debug)]
+pub struct InFlight<A> {
+    transaction: u32,
+    next: Instant,
+    hard: Instant,
+    /// When it was sent.
+    pub sent: Instant,
+    /// Whom it went to.
+    pub to: SocketAddr,
+    /// The id that is expected there, if one is.
+    pub id: Option<Id>,
+    /// For whom it was asked.
+    pub asker: A,
+}
+
+impl<A> InFlight<A> {
+    fn is_slow(&self) -> bool {
+        self.next == self.hard
+    }
+}
+
+/// A deadline that passed.
+#[derive(Clone, Copy, Debug)]
+pub enum Lapse<A> {
+    /// No answer by the soft deadline. The question stays open.
+    Slow(InFlight<A>),
+    /// No answer by the hard deadline. The question is closed.
+    Silent(InFlight<A>),
+}
+
+/// How long to wait for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until the node counts as slow.
+    pub soft: Duration,
+    /// Until it counts as silent; at least `soft`.
+    pub hard: Duration,
+}
+
+/// The questions in flight, and what their answers taught about round trips.
+#[derive(Debug)]
+pub struct Queries<A, L: List<InFlight<A>>> {
+    rows: L,
+    /// What is known of round trips.
+    pub round_trips: RoundTrips,
+    asker: core::marker::PhantomData<A>,
+}
+
+impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
+    /// None in flight, at most as many as the empty list has room for.
+    pub fn new(rows: L) -> Self {
+        Self { rows, round_trips: RoundTrips::new(), asker: core::marker::PhantomData }
+    }
+
+    /// How many are in flight.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether none is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether there is no room for another.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= self.rows.capacity()
+    }
+
+    /// Opens a question that is sent at `now`; `None` if there is no room.
+    ///
+    /// Returns the transaction to put into the datagram.
+    pub fn open(
+        &mut self,
+        now: Instant,
+        random: &mut impl Rng,
+        to: SocketAddr,
+        id: Option<Id>,
+        asker: A,
+        patience: Patience,
+    ) -> Option<[u8; 4]> {
+        if self.is_full() {
+            return None;
+        }
+        let mut transaction = random.next_u32();
+        while self.rows.iter().any(|row| row.transaction == transaction) {
+            transaction = random.next_u32();
+        }
+        let hard = now + patience.hard;
+        let next = (now + patience.soft).min(hard);
+        let row = InFlight { transaction, next, hard, sent: now, to, id, asker };
+        self.rows.push(row).ok()?;
+        Some(transaction.to_be_bytes())
+    }
+
+    /// Finds the question that an answer from `from` is for.
+    ///
+    /// # Errors
+    ///
+    /// [`Ignored::Unasked`] where no such transaction is open, [`Ignored::WrongSource`] where
+    /// another address was asked.
+    pub fn find(&self, transaction: &[u8], from: SocketAddr) -> Result<usize, Ignored> {
+        let transaction =
+            u32::from_be_bytes(transaction.try_into().map_err(|_| Ignored::Unasked)?);
+        let index = self
+            .rows
+            .iter()
+            .position(|row| row.transaction == transaction)
+            .ok_or(Ignored::Unasked)?;
+        match self.rows.get(index) {
+            Some(row) if row.to == from => Ok(index),
+            _ => Err(Ignored::WrongSource),
+        }
+    }
+
+    /// The question at an index that [`Queries::find`] gave.
+    pub fn get(&self, index: usize) -> Option<&InFlight<A>> {
+        self.rows.get(index)
+    }
+
+    /// Closes the question at an index that [`Queries::find`] gave: it was answered.
+    pub fn answered(&mut self, now: Instant, index: usize) -> Option<(InFlight<A>, Duration)> {
+        let row = self.rows.swap_remove(index)?;
+        let rtt = now.since(row.sent);
+        self.round_trips.observe(rtt);
+        Some((row, rtt))
+    }
+
+    /// The next deadline that has passed at `now`, one at a time, earliest first.
+    pub fn lapse(&mut self, now: Instant) -> Option<Lapse<A>> {
+        let (index, row) =
+            self.rows.iter_mut().enumerate().min_by_key(|(_, row)| (row.next, row.transaction))?;
+        if row.next > now {
+            return None;
+        }
+        if row.is_slow() {
+            return self.rows.swap_remove(index).map(Lapse::Silent);
+        }
+        row.next = row.hard;
+        Some(Lapse::Slow(*row))
+    }
+
+    /// When the next deadline passes.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.rows.iter().map(|row| row.next).min()
+    }
+
+    /// Gives every question of one asker to another.
+    pub fn reassign(&mut self, mut asker: impl FnMut(A) -> A) {
+        for row in self.rows.iter_mut() {
+            row.asker = asker(row.asker);
+        }
+    }
+}
+
+/// What is known of round trips: a histogram of the recent ones in half octaves from 1 ms to 16 s.
+///
+/// It starts out from a guess of what the internet is like, worth [`RoundTrips::PRIOR`] answers,
+/// and forgets: when it holds [`RoundTrips::MEMORY`] it halves.
+#[derive(Clone, Debug)]
+pub struct RoundTrips {
+    counts: [u16; Self::BANDS],
+}
+
+impl RoundTrips {
+    const BANDS: usize = 28;
+    /// How many answers the initial guess is worth.
+    pub const PRIOR: u16 = 8;
+    /// How many answers it remembers, roughly.
+    pub const MEMORY: u16 = 256;
+
+    /// The initial guess: half of the answers within 180 ms, nearly all within 700 ms.
+    pub const fn new() -> Self {
+        let mut counts = [0; Self::BANDS];
+        // Bands 12 to 18 reach from 64 ms to 724 ms.
+        counts[12] = 1;
+        counts[13] = 1;
+        counts[14] = 2;
+        counts[15] = 1;
+        counts[16] = 1;
+        counts[17] = 1;
+        counts[18] = 1;
+        Self { counts }
+    }
+
+    /// Takes a round trip into account.
+    pub fn observe(&mut self, rtt: Duration) {
+        if let Some(count) = self.counts.get_mut(Self::band(rtt)) {
+            *count = count.saturating_add(1);
+        }
+        if self.counts.iter().map(|&count| u32::from(count)).sum::<u32>() > u32::from(Self::MEMORY)
+        {
+            for count in &mut self.counts {
+                *count = count.div_ceil(2) - u16::from(*count == 1);
+            }
+        }
+    }
+
+    /// The time within which this share, in thousandths, of the answers came.
+    pub fn quantile(&self, thousandths: u32) -> Duration {
+        let total: u32 = self.counts.iter().map(|&count| u32::from(count)).sum();
+        let wanted = u64::from(total) * u64::from(thousandths.min(1_000));
+        let mut below = 0u64;
+        for (band, &count) in self.counts.iter().enumerate() {
+            let here = u64::from(count) * 1_000;
+            if below + here >= wanted && here > 0 {
+                // Within the band, as if its answers were spread evenly.
+                let low = Self::edge(band);
+                let high = Self::edge(band + 1);
+                let part = (high - low).saturating_mul(wanted - below) / here;
+                return Duration::from_micros(low + part);
+            }
+            below += here;
+        }
+        Duration::from_micros(Self::edge(Self::BANDS))
+    }
+
+    /// The lower edge of a band, in microseconds: 1 ms × 2^(band / 2).
+    fn edge(band: usize) -> u64 {
+        let octave = 1_000u64 << (band / 2).min(32);
+        if band % 2 == 0 { octave } else { octave * 1_414 / 1_000 }
+    }
+
+    fn band(rtt: Duration) -> usize {
+        let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+        let octave = (micros / 1_000).max(1).ilog2() as usize;
+        let upper = micros >= Self::edge(2 * octave + 1);
+        (2 * octave + usize::from(upper)).min(Self::BANDS - 1)
+    }
+}
+
+impl Default for RoundTrips {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,80 @@
+//! What a query is answered with: a pure function of the question.
+//!
+//! It looks at no table, no store and no time, so it says *what* to answer with ("the nodes closest
+//! to this") and leaves the finding to the moment when the reply is written (BEP 5, BEP 32).
+
+use core::net::SocketAddr;
+
+use crate::contact::Family;
+use crate::dht::node::ReplyKind;
+use crate::id::InfoHash;
+use crate::wire::krpc::{Fault, Query, Want};
+
+/// What to do about a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// Answer with this.
+    Reply(ReplyKind),
+    /// Store this peer if the token is good.
+    Announce { info_hash: InfoHash, peer: SocketAddr, token: &'a [u8], seed: bool },
+    /// A method that is the application's to answer; if it does not, answer with this.
+    Foreign(ReplyKind),
+}
+
+/// Judges a query that came from `from` to a node of `family`.
+pub(crate) fn judge<'a>(query: &Query<'a>, from: SocketAddr, family: Family) -> Verdict<'a> {
+    try_judge(query, from, family).unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+}
+
+fn try_judge<'a>(
+    query: &Query<'a>,
+    from: SocketAddr,
+    family: Family,
+) -> Result<Verdict<'a>, Fault> {
+    query.id()?;
+    let want = wanted(query, family);
+    Ok(match query.method {
+        b"ping" => Verdict::Reply(ReplyKind::Id),
+        b"find_node" => Verdict::Reply(ReplyKind::Nodes { target: query.target()?, want }),
+        b"get_peers" => Verdict::Reply(ReplyKind::Peers { info_hash: query.info_hash()?, want }),
+        b"announce_peer" => {
+            let port = if query.implied_port() { from.port() } else { query.port()? };
+            Verdict::Announce {
+                info_hash: query.info_hash()?,
+                peer: SocketAddr::new(from.ip(), port),
+                token: query.token()?,
+                seed: query.seed(),
+            }
+        }
+        b"" => Verdict::Reply(ReplyKind::Error { code: 203, text: "no method" }),
+        // Forwards compatibility: whatever names a place in the key space is led there.
+        _ => Verdict::Foreign(match (query.target(), query.info_hash()) {
+            (Ok(target), _) => ReplyKind::Nodes { target, want },
+            (_, Ok(info_hash)) => ReplyKind::Nodes { target: info_hash.as_id(), want },
+            _ => ReplyKind::Error { code: 204, text: "method unknown" },
+        }),
+    })
+}
+
+/// The families that the asker wants nodes of: its own unless it says otherwise (BEP 32).
+fn wanted(query: &Query<'_>, family: Family) -> Want {
+    let want = query.want();
+    if want.v4 || want.v6 {
+        want
+    } else {
+        Want { v4: family == Family::V4, v6: family == Family::V6 }
+    }
+}
+
+fn fault_reply(fault: Fault) -> ReplyKind {
+    let text = match fault {
+        Fault::Missing("id") | Fault::Wrong("id") => "id is not 20 bytes",
+        Fault::Missing("target") | Fault::Wrong("target") => "target is not 20 bytes",
+        Fault::Missing("info_hash") | Fault::Wrong("info_hash") => "info_hash is not 20 bytes",
+        Fault::Missing("port") | Fault::Wrong("port") => "port is not 1 to 65535",
+        Fault::Missing("token") | Fault::Wrong("token") => "token is no string",
+        Fault::Missing(_) => "an argument is missing",
+        Fault::Wrong(_) => "an argument is wrong",
+    };
+    ReplyKind::Error { code: 203, text }
+}
