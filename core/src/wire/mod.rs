@@ -1,1 +1,5 @@
-//! Bytes to messages and back.
+//! Bytes to messages and back. Knows no time and no state.
+
+pub mod bencode;
+pub mod compact;
+pub mod krpc;
