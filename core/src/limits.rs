@@ -45,6 +45,9 @@ pub const ERROR_TEXT_MAX: usize = 100;
 /// Nodes that one announce goes to at most: `K`, and two in place of those that refuse.
 pub const ANNOUNCES_MAX: usize = K + 2;
 
+/// Nodes that a full bucket keeps in reserve.
+pub const RESERVES_MAX: usize = 4;
+
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
 
