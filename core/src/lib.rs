@@ -15,7 +15,10 @@ pub mod rows;
 pub mod time;
 pub mod wire;
 
+#[doc(hidden)]
+pub use heapless;
+
 pub use contact::{Contact, Family, Network};
-pub use id::{Distance, Id, InfoHash};
+pub use id::{Distance, Id, InfoHash, ParseError};
 pub use machine::{Buffer, Either, Ignored, Machine, Step, Transmit, buffer};
 pub use time::Instant;

@@ -48,6 +48,12 @@ pub const ANNOUNCES_MAX: usize = K + 2;
 /// Nodes that a full bucket keeps in reserve.
 pub const RESERVES_MAX: usize = 4;
 
+/// Networks whose vote on our address is remembered.
+pub const VOTES_MAX: usize = 16;
+
+/// Peers that are kept of one swarm: a few replies full.
+pub const SWARM_PEERS_MAX: usize = 500;
+
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
 

@@ -120,11 +120,7 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     /// # Errors
     ///
     /// [`Busy`] when neither node has a row free.
-    pub fn get_peers(
-        &mut self,
-        now: Instant,
-        info_hash: InfoHash,
-    ) -> Result<Pair<LookupId>, Busy> {
+    pub fn get_peers(&mut self, now: Instant, info_hash: InfoHash) -> Result<Pair<LookupId>, Busy> {
         self.each(|node| node.get_peers(now, info_hash))
     }
 
@@ -216,12 +212,7 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     /// # Errors
     ///
     /// As there.
-    pub fn refuse(
-        &mut self,
-        question: QuestionId,
-        code: i64,
-        text: &str,
-    ) -> Result<(), AskError> {
+    pub fn refuse(&mut self, question: QuestionId, code: i64, text: &str) -> Result<(), AskError> {
         let node = self.node_mut(question.family()).ok_or(AskError::Address)?;
         node.refuse(question, code, text)
     }

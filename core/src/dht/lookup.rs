@@ -290,8 +290,7 @@ impl Lookup {
     /// A question passed its soft deadline.
     pub fn slow(&mut self, addr: &SocketAddr, errand: Errand) {
         if let Some(seed) = self.seed_at(addr).filter(|seed| seed.state == State::Asked) {
-            seed.state =
-                if seed.tries >= Self::TRIES_MAX { State::Passed } else { State::Late };
+            seed.state = if seed.tries >= Self::TRIES_MAX { State::Passed } else { State::Late };
         }
         if let Some(candidate) = self.candidate_at(addr) {
             candidate.slow(errand);

@@ -123,8 +123,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
     /// [`Ignored::Unasked`] where no such transaction is open, [`Ignored::WrongSource`] where
     /// another address was asked.
     pub fn find(&self, transaction: &[u8], from: SocketAddr) -> Result<usize, Ignored> {
-        let transaction =
-            u32::from_be_bytes(transaction.try_into().map_err(|_| Ignored::Unasked)?);
+        let transaction = u32::from_be_bytes(transaction.try_into().map_err(|_| Ignored::Unasked)?);
         let index = self
             .rows
             .iter()

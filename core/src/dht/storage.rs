@@ -4,10 +4,10 @@
 //! allocator; [`Heap`] (feature `alloc`) takes the same numbers at run time. Both run the same code.
 
 use crate::contact::Family;
-use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
-use crate::dht::event::Hop;
-use crate::dht::shunned::Shun;
 use crate::dht::budget::Source;
+use crate::dht::event::Hop;
+use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
+use crate::dht::shunned::Shun;
 use crate::dht::store::PeerStore;
 use crate::dht::table::{Routing, TableConfig};
 use crate::id::Id;
@@ -61,4 +61,222 @@ pub trait Storage: Sized {
     fn shunned(&self) -> Self::Shunned;
     /// An empty list.
     fn sources(&self) -> Self::Sources;
+}
+
+/// Makes a [`Storage`] with every row inline: for programs without an allocator.
+///
+/// ```
+/// tinybt_core::storage! {
+///     /// Room for a small node.
+///     pub struct Small {
+///         lookups: 2,
+///         in_flight: 24,
+///         asks: 1,
+///         questions: 1,
+///         replies: 4,
+///         buckets: 16,
+///         peers_per_lookup: 64,
+///         hops: 0,
+///         peers_stored: 64,
+///         shunned: 16,
+///         sources: 16,
+///     }
+/// }
+/// ```
+///
+/// `lookups` includes the node's own when it bootstraps. `hops` are lines of each lookup's trace.
+#[macro_export]
+macro_rules! storage {
+    (
+        $(#[$meta:meta])*
+        $visibility:vis struct $name:ident {
+            lookups: $lookups:expr,
+            in_flight: $in_flight:expr,
+            asks: $asks:expr,
+            questions: $questions:expr,
+            replies: $replies:expr,
+            buckets: $buckets:expr,
+            peers_per_lookup: $peers_per_lookup:expr,
+            hops: $hops:expr,
+            peers_stored: $peers_stored:expr,
+            shunned: $shunned:expr,
+            sources: $sources:expr $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default)]
+        $visibility struct $name;
+
+        impl $crate::dht::storage::Storage for $name {
+            type Table = $crate::dht::table::Table<
+                $crate::heapless::Vec<$crate::dht::table::Bucket, { $buckets }>,
+            >;
+            type Peers = $crate::dht::store::PeerRing<{ $peers_stored }>;
+            type InFlight = $crate::heapless::Vec<$crate::dht::node::Flight, { $in_flight }>;
+            type Searches = $crate::heapless::Vec<
+                $crate::rows::Row<$crate::dht::node::SearchRow<Self>>,
+                { $lookups },
+            >;
+            // Bytes of the larger family, 18 a peer, or three IPv4 peers in the place of one.
+            type Found = $crate::heapless::Vec<u8, { $peers_per_lookup * 6 }>;
+            type Trace = $crate::heapless::Vec<$crate::dht::Hop, { $hops }>;
+            type Asks =
+                $crate::heapless::Vec<$crate::rows::Row<$crate::dht::node::AskRow>, { $asks }>;
+            type Questions = $crate::heapless::Vec<
+                $crate::rows::Row<$crate::dht::node::QuestionRow>,
+                { $questions },
+            >;
+            type Replies = $crate::heapless::Vec<$crate::dht::node::ReplyRow, { $replies }>;
+            type Shunned = $crate::heapless::Vec<$crate::dht::shunned::Shun, { $shunned }>;
+            type Sources = $crate::heapless::Vec<$crate::dht::budget::Source, { $sources }>;
+
+            fn table(
+                &self,
+                own: $crate::Id,
+                config: $crate::dht::table::TableConfig,
+            ) -> Self::Table {
+                $crate::dht::table::Table::new(own, config, $crate::heapless::Vec::new())
+            }
+            fn peers(&self, _family: $crate::Family) -> Self::Peers {
+                $crate::dht::store::PeerRing::new()
+            }
+            fn in_flight(&self) -> Self::InFlight {
+                $crate::heapless::Vec::new()
+            }
+            fn searches(&self) -> Self::Searches {
+                $crate::heapless::Vec::new()
+            }
+            fn found(&self, _family: $crate::Family) -> Self::Found {
+                $crate::heapless::Vec::new()
+            }
+            fn trace(&self) -> Self::Trace {
+                $crate::heapless::Vec::new()
+            }
+            fn asks(&self) -> Self::Asks {
+                $crate::heapless::Vec::new()
+            }
+            fn questions(&self) -> Self::Questions {
+                $crate::heapless::Vec::new()
+            }
+            fn replies(&self) -> Self::Replies {
+                $crate::heapless::Vec::new()
+            }
+            fn shunned(&self) -> Self::Shunned {
+                $crate::heapless::Vec::new()
+            }
+            fn sources(&self) -> Self::Sources {
+                $crate::heapless::Vec::new()
+            }
+        }
+    };
+}
+
+#[cfg(feature = "alloc")]
+pub use on_the_heap::Heap;
+
+#[cfg(feature = "alloc")]
+mod on_the_heap {
+    use super::{Row, Storage};
+    use crate::contact::Family;
+    use crate::dht::budget::Source;
+    use crate::dht::event::Hop;
+    use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
+    use crate::dht::shunned::Shun;
+    use crate::dht::store::{PeerMap, PeerMapLimits};
+    use crate::dht::table::{Bucket, Table, TableConfig};
+    use crate::id::Id;
+    use crate::list::Bounded;
+
+    /// Rows on the heap: allocated when the node is made, and for a lookup when it begins.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Heap {
+        /// Lookups at once, the node's own included.
+        pub lookups: usize,
+        /// Questions in flight.
+        pub in_flight: usize,
+        /// Single questions at once.
+        pub asks: usize,
+        /// Queries of foreign methods that wait for the application.
+        pub questions: usize,
+        /// Replies to be sent between two drains.
+        pub replies: usize,
+        /// Buckets of the routing table.
+        pub buckets: usize,
+        /// Peers of one lookup that are known again.
+        pub peers_per_lookup: usize,
+        /// Lines of each lookup's trace.
+        pub hops: usize,
+        /// Peers that others announce.
+        pub peers_stored: PeerMapLimits,
+        /// Addresses left alone.
+        pub shunned: usize,
+        /// Sources whose questions are counted.
+        pub sources: usize,
+    }
+
+    impl Default for Heap {
+        fn default() -> Self {
+            Self {
+                lookups: 64,
+                in_flight: 512,
+                asks: 32,
+                questions: 8,
+                replies: 16,
+                buckets: 40,
+                peers_per_lookup: 2_000,
+                hops: 200,
+                peers_stored: PeerMapLimits::default(),
+                shunned: 256,
+                sources: 1_024,
+            }
+        }
+    }
+
+    impl Storage for Heap {
+        type Table = Table<Bounded<Bucket>>;
+        type Peers = PeerMap;
+        type InFlight = Bounded<Flight>;
+        type Searches = Bounded<Row<SearchRow<Self>>>;
+        type Found = Bounded<u8>;
+        type Trace = Bounded<Hop>;
+        type Asks = Bounded<Row<AskRow>>;
+        type Questions = Bounded<Row<QuestionRow>>;
+        type Replies = Bounded<ReplyRow>;
+        type Shunned = Bounded<Shun>;
+        type Sources = Bounded<Source>;
+
+        fn table(&self, own: Id, config: TableConfig) -> Self::Table {
+            Table::new(own, config, Bounded::new(self.buckets.max(1)))
+        }
+        fn peers(&self, family: Family) -> PeerMap {
+            PeerMap::new(family, self.peers_stored)
+        }
+        fn in_flight(&self) -> Self::InFlight {
+            Bounded::new(self.in_flight)
+        }
+        fn searches(&self) -> Self::Searches {
+            Bounded::new(self.lookups)
+        }
+        fn found(&self, family: Family) -> Self::Found {
+            Bounded::new(self.peers_per_lookup * family.peer_len())
+        }
+        fn trace(&self) -> Self::Trace {
+            Bounded::new(self.hops)
+        }
+        fn asks(&self) -> Self::Asks {
+            Bounded::new(self.asks)
+        }
+        fn questions(&self) -> Self::Questions {
+            Bounded::new(self.questions)
+        }
+        fn replies(&self) -> Self::Replies {
+            Bounded::new(self.replies)
+        }
+        fn shunned(&self) -> Self::Shunned {
+            Bounded::new(self.shunned)
+        }
+        fn sources(&self) -> Self::Sources {
+            Bounded::new(self.sources)
+        }
+    }
 }

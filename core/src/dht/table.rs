@@ -297,8 +297,7 @@ impl<L: List<Bucket>> Table<L> {
         let own = self.own;
         let Some([old, new]) = self.buckets.last_chunk_mut::<2>() else { return false };
         new.refreshed = old.refreshed;
-        let moves =
-            |e: &Entry| e.contact.id.distance(own).leading_zeros() as usize >= shared;
+        let moves = |e: &Entry| e.contact.id.distance(own).leading_zeros() as usize >= shared;
         move_if(&mut old.entries, &mut new.entries, moves);
         move_if(&mut old.reserves, &mut new.reserves, moves);
         for bucket in [old, new] {
@@ -357,11 +356,11 @@ impl Bucket {
     fn displace(&mut self, new: Entry, prefer_verified: bool) -> bool {
         let worse = |entry: &&mut Entry| {
             !entry.protected
-                && (entry.is_bad()
-                    || (prefer_verified && entry.proof < new.proof && !new.is_bad()))
+                && (entry.is_bad() || (prefer_verified && entry.proof < new.proof && !new.is_bad()))
         };
         let worst = self.entries.iter_mut().filter(worse);
-        let Some(place) = worst.max_by_key(|entry| (entry.silences, entry.proof < new.proof)) else {
+        let Some(place) = worst.max_by_key(|entry| (entry.silences, entry.proof < new.proof))
+        else {
             return false;
         };
         *place = new;
@@ -474,7 +473,8 @@ impl<L: List<Bucket>> Routing for Table<L> {
             return false;
         }
         let index = self.index(contact.id);
-        let splits = index + 1 == self.buckets.len() && self.buckets.len() < self.buckets.capacity();
+        let splits =
+            index + 1 == self.buckets.len() && self.buckets.len() < self.buckets.capacity();
         self.buckets.get(index).is_some_and(|bucket| {
             splits
                 || !bucket.entries.is_full()
@@ -526,7 +526,7 @@ impl<L: List<Bucket>> Routing for Table<L> {
         };
         let usable = |entry: &&Entry| !entry.is_bad();
         let good = |entry: &&Entry| entry.is_good(now, &self.config);
-        let mut gather = |wanted: &dyn Fn(&&Entry) -> bool| {
+        let gather = |nearest: &mut Nearest<N>, wanted: &dyn Fn(&&Entry) -> bool| {
             for group in [home, beyond] {
                 for bucket in group {
                     bucket.entries.iter().filter(wanted).for_each(|entry| nearest.offer(entry));
@@ -543,12 +543,12 @@ impl<L: List<Bucket>> Routing for Table<L> {
             }
         };
         if quality == Quality::Good {
-            gather(&good);
+            gather(&mut nearest, &good);
             if !nearest.is_full() {
-                gather(&|entry| !entry.is_bad() && !good(entry));
+                gather(&mut nearest, &|entry| !entry.is_bad() && !good(entry));
             }
         } else {
-            gather(&usable);
+            gather(&mut nearest, &usable);
         }
         nearest.into(found);
     }
@@ -559,7 +559,8 @@ impl<L: List<Bucket>> Routing for Table<L> {
         }
         let after = self.config.questionable_after;
         // Whom was nothing heard of for longest? Silent ones are asked again at once.
-        let due = |entry: &Entry| if entry.silences > 0 { Instant::EPOCH } else { entry.heard + after };
+        let due =
+            |entry: &Entry| if entry.silences > 0 { Instant::EPOCH } else { entry.heard + after };
         let mut stalest: Option<(Instant, usize, Contact)> = None;
         for (index, bucket) in self.buckets.iter().enumerate() {
             for entry in bucket.entries.iter().filter(|entry| !entry.is_bad() || entry.protected) {

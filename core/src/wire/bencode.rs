@@ -286,11 +286,7 @@ impl<'a> Reader<'a> {
             }
             _ => false,
         };
-        if well_spelt {
-            Ok((digits, self.offset + len + 2))
-        } else {
-            self.fail(Reason::Integer)
-        }
+        if well_spelt { Ok((digits, self.offset + len + 2)) } else { self.fail(Reason::Integer) }
     }
 
     /// The whole of the value that comes next, as it stands. An integer may have any length here:

@@ -28,7 +28,8 @@ use rand_core::CryptoRng;
 pub use self::rows::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
 pub use self::save::{RestoreError, SAVE_MAX};
 
-use self::rows::{AskState, Asker, Goal, Told};
+pub(crate) use self::rows::ReplyKind;
+use self::rows::{Asker, Goal, Told};
 use crate::contact::{Contact, Family};
 use crate::dht::bootstrap::Bootstrap;
 use crate::dht::budget::{Budget, Destinations, Sources};
@@ -44,11 +45,11 @@ use crate::dht::storage::Storage;
 use crate::dht::table::{Quality, Routing, TableConfig};
 use crate::dht::token::Tokens;
 use crate::id::{Id, InfoHash};
-use crate::limits::{DATAGRAM_MAX, K, NEWCOMERS_MAX};
+use crate::limits::{K, NEWCOMERS_MAX};
 use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
 use crate::rows::Rows;
 use crate::time::Instant;
-use crate::wire::krpc::{self, Question};
+use crate::wire::krpc::Question;
 
 /// A node of the Mainline DHT, for one address family.
 ///
@@ -348,12 +349,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// # Errors
     ///
     /// [`AskError::Busy`] if the question is no longer open.
-    pub fn refuse(
-        &mut self,
-        question: QuestionId,
-        code: i64,
-        text: &str,
-    ) -> Result<(), AskError> {
+    pub fn refuse(&mut self, question: QuestionId, code: i64, text: &str) -> Result<(), AskError> {
         self.settle(question, |row| row.refuse(code, text))
     }
 

@@ -268,7 +268,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let Some(claimed) = message.external else { return };
         let voter = if self.config.diversity { Network::of(from.ip()) } else { whole(from.ip()) };
-        if let Some(addr) = self.external.vote(now, voter, claimed) {
+        if let Some(addr) = self.external.vote(voter, claimed) {
             if self.config.id.is_none() && !self.id.fits_address(addr.ip()) {
                 self.id = crate::id::Id::from_address(addr.ip(), &mut self.random);
                 self.table.rebase(now, self.id);

@@ -4,11 +4,10 @@
 //! the best first; `v`, the version of this layout. What is restored is asked before it is trusted.
 
 use core::fmt;
-use core::net::SocketAddr;
 
 use rand_core::CryptoRng;
 
-use crate::contact::{Contact, Family};
+use crate::contact::Family;
 use crate::dht::node::Node;
 use crate::dht::storage::Storage;
 use crate::dht::table::Routing;
@@ -43,3 +42,98 @@ impl fmt::Display for RestoreError {
 }
 
 impl core::error::Error for RestoreError {}
+
+/// The version of this layout.
+const LAYOUT: i64 = 1;
+
+impl<S: Storage, R: CryptoRng> Node<S, R> {
+    /// Writes the node's state; returns its length, at most [`SAVE_MAX`]. Zero if `buffer` is too
+    /// short.
+    pub fn save(&self, buffer: &mut [u8]) -> usize {
+        let len = self.config.family.contact_len();
+        let mut count = 0;
+        self.table.for_each(&mut |entry| count += usize::from(!entry.is_bad()));
+        let count = count.min(SAVED_NODES_MAX);
+        let mut writer = Writer::new(buffer);
+        writer.raw(b"d2:id");
+        writer.string(&self.id.0);
+        writer.raw(self.nodes_key());
+        writer.length(count * len);
+        let mut left = count;
+        self.table.for_each(&mut |entry| {
+            if left > 0 && !entry.is_bad() {
+                left -= 1;
+                if let Some(place) = writer.reserve(len) {
+                    compact::write_contact(&entry.contact, place);
+                }
+            }
+        });
+        writer.raw(b"1:v");
+        writer.integer(LAYOUT);
+        writer.end();
+        writer.written().unwrap_or(0)
+    }
+
+    /// Takes in what [`Node::save`] wrote: the id, unless the configuration fixes one, and nodes
+    /// to begin with. Returns how many nodes.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] says why nothing was taken in.
+    pub fn restore(&mut self, now: Instant, bytes: &[u8]) -> Result<usize, RestoreError> {
+        let saved = Saved::read(bytes).ok_or(RestoreError::Malformed)?;
+        if saved.layout != LAYOUT {
+            return Err(RestoreError::Version);
+        }
+        let packed = match self.config.family {
+            Family::V4 => saved.nodes,
+            Family::V6 => saved.nodes6,
+        };
+        let packed = packed.ok_or(RestoreError::Family)?;
+        if self.config.id.is_none() {
+            self.id = saved.id;
+            self.table.rebase(now, saved.id);
+        }
+        let mut count = 0;
+        for contact in compact::Contacts::new(self.config.family, packed).take(SAVED_NODES_MAX) {
+            self.table.restore(now, contact);
+            count += 1;
+        }
+        if count > 0 {
+            self.bootstrap.start_over();
+        }
+        Ok(count)
+    }
+
+    fn nodes_key(&self) -> &'static [u8] {
+        match self.config.family {
+            Family::V4 => b"5:nodes",
+            Family::V6 => b"6:nodes6",
+        }
+    }
+}
+
+struct Saved<'a> {
+    id: Id,
+    nodes: Option<&'a [u8]>,
+    nodes6: Option<&'a [u8]>,
+    layout: i64,
+}
+
+impl<'a> Saved<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let (mut id, mut nodes, mut nodes6, mut layout) = (None, None, None, None);
+        reader.enter_dictionary().ok()?;
+        while let Some(key) = reader.key().ok()? {
+            match key {
+                b"id" => id = reader.string().ok()?.try_into().ok().map(Id),
+                b"nodes" => nodes = Some(reader.string().ok()?),
+                b"nodes6" => nodes6 = Some(reader.string().ok()?),
+                b"v" => layout = Some(reader.integer().ok()?),
+                _ => reader.skip().ok()?,
+            }
+        }
+        Some(Self { id: id?, nodes, nodes6, layout: layout? })
+    }
+}

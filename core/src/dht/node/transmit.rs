@@ -264,7 +264,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return None;
         }
         if !self.outgoing.has(now) {
-            self.held = Some(self.outgoing.ready_at(now));
+            self.held = Some(self.outgoing.ready_at());
             return None;
         }
         let sent = match self.send_ask(now, buffer) {
@@ -441,12 +441,7 @@ const SOFT_QUANTILE: u32 = 900;
 const HARD_QUANTILE: u32 = 980;
 
 fn envelope<'a>(config: &crate::dht::Config, transaction: &'a [u8; 4]) -> Envelope<'a> {
-    Envelope {
-        transaction,
-        version: config.version,
-        read_only: config.read_only,
-        external: None,
-    }
+    Envelope { transaction, version: config.version, read_only: config.read_only, external: None }
 }
 
 /// `nodes` and `nodes6`, each present if it was wanted (BEP 32).
@@ -459,4 +454,3 @@ fn by_family<'a>(
     let (v4, v6) = if family == Family::V4 { (own, others) } else { (others, own) };
     (want.v4.then_some(v4), want.v6.then_some(v6))
 }
-

@@ -52,17 +52,13 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             external: agreed.map(|agreed| agreed.addr),
             external_votes: agreed.map_or((0, 0), |agreed| (agreed.votes, agreed.of)),
             reachable: self.reachable,
-            rtt: (
-                self.queries.round_trips.quantile(500),
-                self.queries.round_trips.quantile(900),
-            ),
+            rtt: (self.queries.round_trips.quantile(500), self.queries.round_trips.quantile(900)),
         }
     }
 
     /// The closest nodes that answered a lookup, closest first; empty once its row is free.
     pub fn closest(&self, lookup: LookupId) -> impl Iterator<Item = Contact> + '_ {
-        let search =
-            (lookup.v6 == self.is_v6()).then(|| self.searches.get(lookup.row)).flatten();
+        let search = (lookup.v6 == self.is_v6()).then(|| self.searches.get(lookup.row)).flatten();
         search.into_iter().flat_map(|search| search.lookup.closest())
     }
 

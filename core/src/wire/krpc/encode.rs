@@ -173,11 +173,7 @@ pub fn encode_query(
 
 /// Writes the arguments; returns the name of the method.
 #[inline]
-fn arguments<'a>(
-    w: &mut Writer<'_>,
-    id: Id,
-    question: &Question<'a>,
-) -> Result<&'a [u8], NoRoom> {
+fn arguments<'a>(w: &mut Writer<'_>, id: Id, question: &Question<'a>) -> Result<&'a [u8], NoRoom> {
     if let Question::Method { name, arguments } = question {
         with_id(w, id, arguments)?;
         return Ok(name);

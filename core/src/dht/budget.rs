@@ -1,0 +1,217 @@
+//! Budgets: how much a node sends, to how many, and how much it answers to whom.
+//!
+//! All of them are asked first (`has`, `allows`: changes nothing) and charged when something is
+//! really sent, so that what was refused leaves no trace. Time is counted in microseconds of debt,
+//! so nothing drifts. Knows time and addresses.
+
+use core::hash::Hasher;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use rand_core::Rng;
+use siphasher::sip::SipHasher13;
+
+use crate::list::List;
+use crate::time::Instant;
+
+/// How often something may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run, per second; at least 1.
+    pub per_second: u32,
+    /// At once, after a pause; at least 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    fn cost(self) -> u64 {
+        1_000_000 / u64::from(self.per_second.max(1))
+    }
+
+    /// How far ahead of the present the account may be for one more to be allowed.
+    fn credit(self) -> u64 {
+        self.cost() * u64::from(self.burst.max(1) - 1)
+    }
+}
+
+/// An account for one [`Rate`]: the instant up to which it is used up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    used_until: u64,
+}
+
+impl Account {
+    fn ready_at(self, rate: Rate) -> u64 {
+        self.used_until.saturating_sub(rate.credit())
+    }
+
+    fn take(&mut self, now: Instant, rate: Rate) {
+        self.used_until = self.used_until.max(now.as_micros()).saturating_add(rate.cost());
+    }
+}
+
+/// A budget for one thing. Without a rate it is never used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    rate: Option<Rate>,
+    account: Account,
+}
+
+impl Budget {
+    /// A full budget.
+    pub fn new(rate: Option<Rate>) -> Self {
+        Self { rate, account: Account::default() }
+    }
+
+    /// Whether there is something left at `now`.
+    pub fn has(&self, now: Instant) -> bool {
+        self.ready_at() <= now
+    }
+
+    /// When there is something left.
+    pub fn ready_at(&self) -> Instant {
+        Instant::from_micros(self.rate.map_or(0, |rate| self.account.ready_at(rate)))
+    }
+
+    /// Takes one.
+    pub fn take(&mut self, now: Instant) {
+        if let Some(rate) = self.rate {
+            self.account.take(now, rate);
+        }
+    }
+}
+
+/// A source that asked us, and what it has used up.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    key: u32,
+    account: Account,
+}
+
+/// Budgets of the sources that ask us: each IPv4 address and each IPv6 /64 has one.
+///
+/// Bounded: rows in sets of four, chosen by a keyed hash; the one in a set that has used least
+/// gives way, so no flood of addresses wins anybody a fresh budget but those that used little.
+#[derive(Debug)]
+pub struct Sources<L: List<Source>> {
+    rows: L,
+    rate: Option<Rate>,
+    key: u64,
+}
+
+impl<L: List<Source>> Sources<L> {
+    const WAYS: usize = 4;
+
+    /// All budgets full; as many sources as the empty list has room for are told apart.
+    pub fn new(mut rows: L, rate: Option<Rate>, random: &mut impl Rng) -> Self {
+        if rate.is_some() {
+            while rows.push(Source { key: 0, account: Account::default() }).is_ok() {}
+        }
+        Self { rows, rate, key: random.next_u64() }
+    }
+
+    /// Whether a source may be answered at `now`.
+    pub fn allows(&self, now: Instant, ip: IpAddr) -> bool {
+        let Some(rate) = self.rate else { return true };
+        let (key, set) = self.locate(ip);
+        let set = self.rows.get(set..).unwrap_or_default().iter().take(Self::WAYS);
+        let mut known = set.filter(|row| row.key == key);
+        known.all(|row| row.account.ready_at(rate) <= now.as_micros())
+    }
+
+    /// Charges a source for an answer.
+    pub fn spend(&mut self, now: Instant, ip: IpAddr) {
+        let Some(rate) = self.rate else { return };
+        let (key, set) = self.locate(ip);
+        let Some(set) = self.rows.get_mut(set..) else { return };
+        let mut best: Option<&mut Source> = None;
+        for row in set.iter_mut().take(Self::WAYS) {
+            if row.key == key {
+                best = Some(row);
+                break;
+            }
+            if best.as_ref().is_none_or(|best| row.account.used_until < best.account.used_until) {
+                best = Some(row);
+            }
+        }
+        let Some(row) = best else { return };
+        if row.key != key {
+            *row = Source { key, account: Account::default() };
+        }
+        row.account.take(now, rate);
+    }
+
+    /// The fingerprint of a source, and where its set begins.
+    fn locate(&self, ip: IpAddr) -> (u32, usize) {
+        let mut hasher = SipHasher13::new_with_keys(self.key, 0);
+        match ip {
+            IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+            IpAddr::V6(ip) => hasher.write_u64((ip.to_bits() >> 64) as u64),
+        }
+        let hash = hasher.finish();
+        let sets = (self.rows.len() / Self::WAYS).max(1) as u64;
+        // Zero marks a row that nobody has.
+        (hash as u32 | 1, (hash >> 32) as usize % sets as usize * Self::WAYS)
+    }
+}
+
+/// How many distinct addresses may be contacted in a minute: home routers remember each for a
+/// while, and some have little memory.
+///
+/// Approximate: addresses are told apart by where they fall in a bit map of 1,024.
+#[derive(Clone, Debug)]
+pub struct Destinations {
+    per_minute: Option<u32>,
+    seen: [u64; 16],
+    count: u32,
+    window: u64,
+}
+
+impl Destinations {
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    /// Nobody contacted yet.
+    pub fn new(per_minute: Option<u32>) -> Self {
+        Self { per_minute, seen: [0; 16], count: 0, window: 0 }
+    }
+
+    fn window_of(now: Instant) -> u64 {
+        now.as_micros() / Self::WINDOW.as_micros() as u64
+    }
+
+    /// Whether somebody new may be contacted at `now`.
+    pub fn has_room(&self, now: Instant) -> bool {
+        let most = self.per_minute.unwrap_or(u32::MAX);
+        self.count < most || self.window != Self::window_of(now)
+    }
+
+    /// When somebody new may be contacted again.
+    pub fn ready_at(&self, now: Instant) -> Instant {
+        let next = (Self::window_of(now) + 1).saturating_mul(Self::WINDOW.as_micros() as u64);
+        Instant::from_micros(next)
+    }
+
+    /// Counts a contact.
+    pub fn note(&mut self, now: Instant, addr: &SocketAddr) {
+        if self.per_minute.is_none() {
+            return;
+        }
+        let window = Self::window_of(now);
+        if window != self.window {
+            *self = Self { window, ..Self::new(self.per_minute) };
+        }
+        let mut hasher = SipHasher13::new();
+        match addr.ip() {
+            IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+            IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
+        }
+        hasher.write_u16(addr.port());
+        let hash = hasher.finish();
+        let bit = 1u64 << (hash & 63);
+        let Some(word) = self.seen.get_mut((hash >> 6) as usize & 15) else { return };
+        if *word & bit == 0 || self.count >= 1_024 {
+            *word |= bit;
+            self.count += 1;
+        }
+    }
+}
