@@ -1,1 +1,8 @@
-//! The kit of tinybt.
+//! The kit: virtual networks, emulated worlds, the eight laws, and what tests share.
+//!
+//! For tests of this workspace and for whoever simulates DHTs. Everything is driven by one seed.
+
+#![allow(missing_docs)]
+
+pub mod net;
+pub mod nodes;

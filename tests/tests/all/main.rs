@@ -1,1 +1,4 @@
 //! One integration-test binary, a module a subject.
+#![allow(missing_docs)]
+
+mod network;

@@ -1,0 +1,72 @@
+//! Real nodes for virtual networks.
+
+use std::net::SocketAddr;
+
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
+use tinybt_core::dht::store::PeerMapLimits;
+use tinybt_core::dht::{Config, Heap, Node};
+use tinybt_core::{Family, Id};
+
+use crate::net::{Link, Network, mix};
+
+/// A node as tests use it.
+pub type TestNode = Node<Heap, ChaCha8Rng>;
+
+/// Rows enough for a test, few enough for thousands of nodes.
+pub fn small() -> Heap {
+    Heap {
+        lookups: 8,
+        in_flight: 64,
+        asks: 8,
+        questions: 2,
+        replies: 8,
+        buckets: 20,
+        peers_per_lookup: 200,
+        hops: 100,
+        peers_stored: PeerMapLimits { swarms: 100, peers_per_swarm: 100, peers: 1_000 },
+        shunned: 32,
+        sources: 64,
+    }
+}
+
+/// A node for a network where all trust each other.
+pub fn node(seed: u64, config: Config) -> TestNode {
+    Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed))
+}
+
+/// The `index`th address of a virtual network, each in a network of its own.
+pub fn addr(index: usize) -> SocketAddr {
+    let index = index as u32 + 1;
+    SocketAddr::from(([20 + (index >> 16) as u8, (index >> 8) as u8, index as u8, 7], 6881))
+}
+
+/// The id of the `index`th node.
+pub fn id(seed: u64, index: usize) -> Id {
+    let mut bytes = [0; 20];
+    for (part, chunk) in bytes.chunks_mut(8).enumerate() {
+        let word = mix(seed, &[index as u64, part as u64]).to_be_bytes();
+        chunk.copy_from_slice(&word[..chunk.len()]);
+    }
+    Id(bytes)
+}
+
+/// A network of `count` real nodes that have found each other.
+pub fn network(seed: u64, count: usize, link: Link) -> Network<TestNode> {
+    let mut network = Network::new(seed, link);
+    for index in 0..count {
+        let mut config = Config::private(Family::V4);
+        config.id = Some(id(seed, index));
+        let mut node = node(mix(seed, &[index as u64]), config);
+        if index > 0 {
+            // Everybody begins at one of the first.
+            node.add_source(addr(mix(seed, &[index as u64, 7]) as usize % index.min(20)));
+        }
+        network.add(addr(index), node);
+        if index % 10 == 9 {
+            network.run_for(std::time::Duration::from_secs(1));
+        }
+    }
+    network.run_for(std::time::Duration::from_secs(60));
+    network
+}
