@@ -4,5 +4,6 @@
 
 #![allow(missing_docs)]
 
+pub mod counting;
 pub mod net;
 pub mod nodes;

@@ -23,6 +23,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.id
     }
 
+    /// Whether there is anybody to ask.
+    pub fn knows_somebody(&self) -> bool {
+        !self.table.is_empty() || !self.bootstrap.sources().is_empty()
+    }
+
     /// How it was told to behave.
     pub fn config(&self) -> &Config {
         &self.config

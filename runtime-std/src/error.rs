@@ -1,0 +1,101 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why something could not be done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// No socket at this address.
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A socket cannot be used.
+    Socket(io::Error),
+    /// There is no randomness to be had from the operating system.
+    Random,
+    /// The state file could not be written or read.
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The state file is none of ours.
+    StateFormat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: tinybt_core::dht::RestoreError,
+    },
+    /// Too much is under way.
+    Busy,
+    /// An address that this node has no socket for, or with port 0.
+    Address(SocketAddr),
+    /// Arguments that are no bencoded dictionary, or do not fit into a datagram.
+    Arguments,
+    /// The node did not answer in time.
+    Silent(SocketAddr),
+    /// The node answered with an error.
+    Refused {
+        /// 201 to 204 in BEP 5.
+        code: i64,
+        /// In its own words.
+        message: String,
+    },
+    /// The node's answer lacks what was asked for.
+    Answer(SocketAddr),
+    /// The DHT's thread has ended.
+    Stopped,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Bind { addr, source } => write!(
+                f,
+                "cannot open a socket at {addr}: {source}; choose another address or port"
+            ),
+            Error::Socket(source) => write!(f, "a socket failed: {source}"),
+            Error::Random => f.write_str("the operating system gives no random numbers"),
+            Error::State { path, source } => {
+                write!(f, "cannot use the state file {}: {source}", path.display())
+            }
+            Error::StateFormat { path, reason } => write!(
+                f,
+                "the state file {} is {reason}; remove it to start afresh",
+                path.display()
+            ),
+            Error::Busy => f.write_str("too much is under way: wait until a lookup ends"),
+            Error::Address(addr) => write!(
+                f,
+                "cannot reach {addr}: there is no socket of its address family, or its port is 0"
+            ),
+            Error::Arguments => {
+                f.write_str("the arguments are no bencoded dictionary, or too long for a datagram")
+            }
+            Error::Silent(addr) => write!(f, "no answer from {addr}"),
+            Error::Refused { code, message } => write!(f, "refused with error {code}: {message}"),
+            Error::Answer(addr) => write!(f, "the answer of {addr} lacks what was asked for"),
+            Error::Stopped => f.write_str("the DHT has stopped: make a new one"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Bind { source, .. } | Error::Socket(source) | Error::State { source, .. } => {
+                Some(source)
+            }
+            Error::StateFormat { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+}

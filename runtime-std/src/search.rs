@@ -1,0 +1,130 @@
+//! A lookup under way: an iterator of peers as they are found.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tinybt_core::dht::{LookupId, Pair};
+
+use crate::dht::Dht;
+use crate::engine::{Finished, Told};
+use crate::error::Error;
+
+/// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
+/// the lookup when it is dropped.
+///
+/// What is found and not yet read waits in memory, bounded by what one lookup can find: the
+/// capacity `peers_per_lookup` and a few thousand peers more at the most.
+pub struct Search {
+    dht: Dht,
+    told: Receiver<Told>,
+    lookups: Option<Pair<LookupId>>,
+    open: usize,
+    finished: Vec<Finished>,
+    over: bool,
+}
+
+/// What a search has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A peer.
+    Peer(SocketAddr),
+    /// Nothing within the time given; the search goes on.
+    Nothing,
+    /// The search is over.
+    End,
+}
+
+impl Search {
+    pub(crate) fn new(dht: Dht, told: Receiver<Told>) -> Self {
+        Self { dht, told, lookups: None, open: 0, finished: Vec::new(), over: false }
+    }
+
+    /// The next peer, waiting for it no longer than this.
+    pub fn next_within(&mut self, time: Duration) -> Found {
+        while !self.over {
+            let told = match self.told.recv_timeout(time) {
+                Ok(told) => told,
+                Err(RecvTimeoutError::Timeout) => return Found::Nothing,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.over = true;
+                    break;
+                }
+            };
+            if let Some(peer) = self.hear(told) {
+                return Found::Peer(peer);
+            }
+        }
+        Found::End
+    }
+
+    fn hear(&mut self, told: Told) -> Option<SocketAddr> {
+        match told {
+            Told::Began(pair) => {
+                self.open = pair.iter().count();
+                self.lookups = Some(pair);
+            }
+            Told::Peer(peer) => return Some(peer),
+            Told::Finished(finished) => {
+                self.finished.push(finished);
+                self.open -= 1;
+                self.over = self.open == 0;
+            }
+        }
+        None
+    }
+
+    /// Waits for the end, and says how it went in each family.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
+    pub fn finish(&mut self) -> Result<&[Finished], Error> {
+        while self.next().is_some() {}
+        if self.finished.is_empty() {
+            let running = self.dht.overview().is_ok();
+            return Err(if running { Error::Busy } else { Error::Stopped });
+        }
+        Ok(&self.finished)
+    }
+
+    /// How it went in the families where it is over.
+    pub fn finished(&self) -> &[Finished] {
+        &self.finished
+    }
+}
+
+impl Iterator for Search {
+    type Item = SocketAddr;
+
+    fn next(&mut self) -> Option<SocketAddr> {
+        while !self.over {
+            match self.told.recv() {
+                Ok(told) => {
+                    if let Some(peer) = self.hear(told) {
+                        return Some(peer);
+                    }
+                }
+                Err(_) => self.over = true,
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        // It may have begun since somebody looked last.
+        while let Ok(told) = self.told.try_recv() {
+            self.hear(told);
+        }
+        if let Some(pair) = self.lookups {
+            let _ = self.dht.command(move |machine, _, now| {
+                pair.iter().for_each(|lookup| machine.cancel(now, lookup));
+            });
+        }
+    }
+}
