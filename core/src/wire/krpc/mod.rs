@@ -10,15 +10,17 @@
 
 mod decode;
 mod encode;
+mod fields;
+mod query;
+mod response;
 
-pub use decode::{
-    Body, DecodeError, ErrorReply, Fault, Message, Query, Response, Samples, Values as PeerValues,
-    decode,
-};
+pub use decode::{Body, DecodeError, ErrorReply, Message, decode};
 pub use encode::{
     Answer, Envelope, Filters, Item, Question, SampleInfo, Values, encode_error, encode_query,
     encode_response, encode_response_raw,
 };
+pub use query::{Fault, Query};
+pub use response::{Response, Samples, Values as PeerValues};
 
 /// The address families that nodes are wanted of (BEP 32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
