@@ -3,7 +3,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use crate::id::Id;
+use crate::id::{Id, is_local};
 
 /// A node as others tell of it: its id and its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +65,11 @@ impl Network {
             IpAddr::V4(ip) => Network(u64::from(ip.to_bits())),
             IpAddr::V6(ip) => Network((ip.to_bits() >> 64) as u64 ^ ip.to_bits() as u64),
         }
+    }
+
+    /// The network in whose hands an address is; local ones are in nobody's but ours.
+    pub fn foreign(ip: IpAddr) -> Option<Network> {
+        (!is_local(ip)).then(|| Network::of(ip))
     }
 
     /// The network of an address.

@@ -74,6 +74,15 @@ impl Search {
         None
     }
 
+    /// Ends the lookup early. What it found so far is still told, and how it went.
+    pub fn cancel(&mut self) {
+        if let Some(pair) = self.lookups {
+            let _ = self.dht.command(move |machine, _, now| {
+                pair.iter().for_each(|lookup| machine.cancel(now, lookup));
+            });
+        }
+    }
+
     /// Waits for the end, and says how it went in each family.
     ///
     /// # Errors
@@ -121,10 +130,6 @@ impl Drop for Search {
         while let Ok(told) = self.told.try_recv() {
             self.hear(told);
         }
-        if let Some(pair) = self.lookups {
-            let _ = self.dht.command(move |machine, _, now| {
-                pair.iter().for_each(|lookup| machine.cancel(now, lookup));
-            });
-        }
+        self.cancel();
     }
 }

@@ -24,7 +24,7 @@ pub struct Config {
     /// networks are exempt.
     pub address_check: AddressCheck,
     /// At most one node of each /24 (IPv4) or /64 (IPv6) in the routing table, and few of each in
-    /// a lookup. Off for networks where everybody has a similar address.
+    /// a lookup. Local networks are exempt.
     pub diversity: bool,
     /// How many questions a lookup keeps in flight while they are answered in good time, 1 to 16.
     pub parallel: u8,

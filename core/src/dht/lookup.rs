@@ -151,8 +151,7 @@ impl Lookup {
         if self.seeds.iter().any(|seed| seed.addr == contact.addr && seed.tries > 0) {
             return false;
         }
-        if self.diversity {
-            let network = Network::of(contact.addr.ip());
+        if let Some(network) = Network::foreign(contact.addr.ip()).filter(|_| self.diversity) {
             let same = |c: &&Candidate| Network::of(c.contact.addr.ip()) == network;
             if self.shortlist.iter().filter(same).count() >= Self::PER_NETWORK {
                 return false;

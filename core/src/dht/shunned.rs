@@ -1,7 +1,8 @@
 //! Addresses that are left alone until an instant, after which they are forgiven.
 //!
 //! Bounded: when it is full, the one that would be forgiven first is. Needs no timer: what has
-//! passed no longer counts. Knows time.
+//! passed no longer counts. Rows are kept in order of address, so that the question asked of every
+//! datagram, whether its source is one of them, is a binary search. Knows time.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -31,32 +32,56 @@ impl<L: List<Shun>> Shunned<L> {
     /// Leaves an address alone from now on, for at least this long.
     pub fn shun(&mut self, now: Instant, addr: SocketAddr, how_long: Duration) {
         let until = now + how_long;
-        if let Some(row) = self.rows.iter_mut().find(|row| row.addr == addr) {
+        let found = self.find(&addr);
+        if let Some(row) = found.ok().and_then(|index| self.rows.get_mut(index)) {
             row.until = row.until.max(until);
             return;
         }
         if self.rows.len() >= self.rows.capacity() {
             let first = self.rows.iter().enumerate().min_by_key(|(_, row)| row.until);
-            let Some(index) = first.map(|(index, _)| index) else { return };
-            self.rows.swap_remove(index);
+            let Some((index, _)) = first else { return };
+            self.remove(index);
         }
-        let _ = self.rows.push(Shun { addr, until });
+        let index = self.find(&addr).unwrap_or_else(|index| index);
+        if self.rows.push(Shun { addr, until }).is_ok()
+            && let Some(behind) = self.rows.get_mut(index..)
+            && !behind.is_empty()
+        {
+            behind.rotate_right(1);
+        }
     }
 
     /// Whether an address is left alone at `now`.
+    #[inline]
     pub fn is_shunned(&self, now: Instant, addr: &SocketAddr) -> bool {
-        self.rows.iter().any(|row| row.until > now && row.addr == *addr)
+        let found = self.find(addr).ok().and_then(|index| self.rows.get(index));
+        found.is_some_and(|row| row.until > now)
     }
 
     /// Forgives an address.
     pub fn forgive(&mut self, addr: &SocketAddr) {
-        if let Some(index) = self.rows.iter().position(|row| row.addr == *addr) {
-            self.rows.swap_remove(index);
+        if let Ok(index) = self.find(addr) {
+            self.remove(index);
         }
     }
 
     /// Forgives everybody.
     pub fn forgive_all(&mut self) {
         self.rows.clear();
+    }
+
+    /// Where an address is, or where it belongs.
+    #[inline]
+    fn find(&self, addr: &SocketAddr) -> Result<usize, usize> {
+        self.rows.binary_search_by(|row| row.addr.cmp(addr))
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(behind) = self.rows.get_mut(index..)
+            && !behind.is_empty()
+        {
+            behind.rotate_left(1);
+            self.rows.swap_remove(self.rows.len().saturating_sub(1));
+        }
     }
 }

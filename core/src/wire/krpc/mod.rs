@@ -8,18 +8,21 @@
 //!
 //! Encoding is canonical: keys sorted, nothing after the message, and nothing left out in silence.
 
+mod answer;
 mod decode;
-mod encode;
+mod envelope;
 mod fields;
 mod query;
+mod question;
 mod response;
 
-pub use decode::{Body, DecodeError, ErrorReply, Message, decode};
-pub use encode::{
-    Answer, Envelope, Filters, Item, Question, SampleInfo, Values, encode_error, encode_query,
-    encode_response, encode_response_raw,
+pub use answer::{
+    Answer, Filters, Item, SampleInfo, Values, encode_error, encode_response, encode_response_raw,
 };
+pub use decode::{Body, DecodeError, ErrorReply, Message, decode};
+pub use envelope::{EncodeError, Envelope};
 pub use query::{Fault, Query};
+pub use question::{Question, encode_query};
 pub use response::{Response, Samples, Values as PeerValues};
 
 /// The address families that nodes are wanted of (BEP 32).

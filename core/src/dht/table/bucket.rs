@@ -1,0 +1,125 @@
+//! One bucket: a few nodes at about the same distance, and newcomers in reserve.
+//!
+//! Nobody is in reserve while there is a place. Knows neither our own id nor the other buckets.
+
+use core::cmp::Reverse;
+use core::net::SocketAddr;
+
+use heapless::Vec;
+
+use super::entry::Entry;
+use crate::limits::{K, RESERVES_MAX};
+use crate::time::Instant;
+
+/// Up to `K` nodes at about the same distance, and a few in reserve.
+#[derive(Clone, Debug, Default)]
+pub struct Bucket {
+    pub(super) entries: Vec<Entry, K, u8>,
+    pub(super) reserves: Vec<Entry, RESERVES_MAX, u8>,
+    /// When it last changed, or somebody was looked for here.
+    pub(super) refreshed: Instant,
+}
+
+impl Bucket {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.reserves)
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut().chain(&mut self.reserves)
+    }
+
+    /// Gives an entry a free place, that of a worse one, or one in reserve. Returns whether it is
+    /// among the entries now.
+    pub(super) fn settle(&mut self, new: Entry, prefer_verified: bool) -> bool {
+        if self.entries.push(new).is_ok() {
+            return true;
+        }
+        let ranked = self.entries.iter_mut().filter_map(|entry| {
+            let reason = entry.gives_way(&new, prefer_verified)?;
+            Some(((reason, entry.silences, Reverse(entry.heard)), entry))
+        });
+        let Some((_, place)) = ranked.max_by_key(|(rank, _)| *rank) else {
+            self.reserve(new);
+            return false;
+        };
+        let displaced = core::mem::replace(place, new);
+        if !displaced.is_bad() {
+            self.reserve(displaced);
+        }
+        true
+    }
+
+    /// Keeps an entry in reserve, if it was heard of later than another there.
+    fn reserve(&mut self, new: Entry) {
+        if self.reserves.push(new).is_ok() {
+            return;
+        }
+        let spare = self.reserves.iter_mut().filter(|entry| !entry.protected);
+        let oldest = spare.min_by_key(|entry| entry.heard);
+        if let Some(oldest) = oldest
+            && (new.protected || oldest.heard <= new.heard)
+        {
+            *oldest = new;
+        }
+    }
+
+    /// The best in reserve, taken out.
+    fn best_reserve(&mut self, prefer_verified: bool) -> Option<Entry> {
+        let rank = |(_, entry): &(usize, &Entry)| {
+            (entry.protected, prefer_verified.then_some(entry.proof), entry.heard)
+        };
+        let (index, _) = self.reserves.iter().enumerate().max_by_key(rank)?;
+        Some(self.reserves.remove(index))
+    }
+
+    /// Gives free places to those in reserve.
+    pub(super) fn fill(&mut self, prefer_verified: bool) {
+        while !self.entries.is_full() {
+            let Some(best) = self.best_reserve(prefer_verified) else { return };
+            let _ = self.entries.push(best);
+        }
+    }
+
+    /// Takes out whoever is at an address.
+    pub(super) fn take(&mut self, addr: &SocketAddr, prefer_verified: bool) -> Option<Entry> {
+        if let Some(index) = self.reserves.iter().position(|e| e.contact.addr == *addr) {
+            return Some(self.reserves.remove(index));
+        }
+        let index = self.entries.iter().position(|e| e.contact.addr == *addr)?;
+        let taken = self.entries.remove(index);
+        self.fill(prefer_verified);
+        Some(taken)
+    }
+
+    /// Whoever is at an address did not answer. Returns its entry, if it is still there.
+    pub(super) fn silent(
+        &mut self,
+        now: Instant,
+        addr: &SocketAddr,
+        prefer_verified: bool,
+    ) -> Option<Entry> {
+        let entry = self.all_mut().find(|entry| entry.contact.addr == *addr)?;
+        entry.silences = entry.silences.saturating_add(1);
+        entry.asked = entry.asked.max(now);
+        let entry = *entry;
+        let reserved = self.reserves.iter().any(|e| e.contact.addr == *addr);
+        let replaced = entry.is_bad() && !self.reserves.is_empty();
+        if !entry.protected && (reserved || replaced) {
+            self.take(addr, prefer_verified);
+            return None;
+        }
+        Some(entry)
+    }
+
+    /// Marks a node as protected, and takes it out of reserve if another can go there.
+    pub(super) fn protect(&mut self, addr: &SocketAddr, protected: bool, prefer_verified: bool) {
+        if let Some(index) = self.reserves.iter().position(|e| e.contact.addr == *addr) {
+            let mut entry = self.reserves.remove(index);
+            entry.protected = protected;
+            self.settle(entry, prefer_verified);
+        } else if let Some(entry) = self.entries.iter_mut().find(|e| e.contact.addr == *addr) {
+            entry.protected = protected;
+        }
+    }
+}

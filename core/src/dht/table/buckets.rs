@@ -1,0 +1,474 @@
+//! The default routing table: buckets around our own id, the last of which splits.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+use rand_core::Rng;
+
+use super::bucket::Bucket;
+use super::entry::{Entry, Lately};
+use super::nearest::Nearest;
+use super::{Counts, Proof, Quality, Routing, TableConfig, Upkeep};
+use crate::contact::{Contact, Network};
+use crate::id::Id;
+use crate::limits::K;
+use crate::list::List;
+use crate::time::Instant;
+
+/// Bits of an id: there is no use for more buckets.
+const BITS: usize = 160;
+
+/// The default routing table, with as many buckets as its list has room for.
+#[derive(Debug)]
+pub struct Table<L: List<Bucket>> {
+    own: Id,
+    buckets: L,
+    config: TableConfig,
+    /// The one deadline: when upkeep looks again.
+    next: Option<Instant>,
+}
+
+impl<L: List<Bucket>> Table<L> {
+    /// An empty table in an empty list. With room for no bucket it stays empty.
+    pub fn new(own: Id, mut config: TableConfig, mut buckets: L) -> Self {
+        // Without any spacing, a deadline could fail to lie in the future.
+        config.upkeep_spacing = config.upkeep_spacing.max(Duration::from_millis(1));
+        let _ = buckets.push(Bucket::default());
+        Self { own, buckets, config, next: None }
+    }
+
+    /// The bucket that an id belongs to.
+    fn index(&self, id: Id) -> usize {
+        let shared = id.distance(self.own).leading_zeros() as usize;
+        shared.min(self.buckets.len().saturating_sub(1))
+    }
+
+    fn can_split(&self) -> bool {
+        self.buckets.len() < self.buckets.capacity().min(BITS)
+    }
+
+    /// Those whose presence forbids another with this id, at this address or in this network, and
+    /// whether each is in reserve.
+    fn rivals(&self, contact: Contact) -> impl Iterator<Item = (bool, &Entry)> {
+        let network = Network::of(contact.addr.ip());
+        let diversity = self.config.diversity;
+        let clashes = move |entry: &Entry| {
+            entry.contact.id == contact.id
+                || entry.contact.addr == contact.addr
+                || (diversity && Network::of(entry.contact.addr.ip()) == network)
+        };
+        let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
+        let reserves = self.buckets.iter().flat_map(|bucket| &bucket.reserves);
+        let all = entries.map(|entry| (false, entry)).chain(reserves.map(|entry| (true, entry)));
+        all.filter(move |(_, entry)| clashes(entry))
+    }
+
+    fn first_rival(&self, contact: Contact) -> Option<SocketAddr> {
+        self.rivals(contact).next().map(|(_, rival)| rival.contact.addr)
+    }
+
+    /// Whether a rival makes room for a node that has just answered, or would.
+    fn makes_room(&self, now: Instant, rival: (bool, &Entry), here: Option<SocketAddr>) -> bool {
+        let (reserved, entry) = rival;
+        // Nobody asks those in reserve, so they are believed only as long as they count as good.
+        let stale = reserved && !entry.is_good(self.lately(now));
+        let remade = here == Some(entry.contact.addr);
+        !entry.protected && (remade || entry.silences > 0 || stale)
+    }
+
+    fn lately(&self, now: Instant) -> Lately {
+        Lately::new(now, self.config.questionable_after)
+    }
+
+    fn take(&mut self, addr: &SocketAddr) -> Option<Entry> {
+        let prefer = self.config.prefer_verified;
+        self.buckets.iter_mut().find_map(|bucket| bucket.take(addr, prefer))
+    }
+
+    /// Gives an entry its place, splitting the last bucket as often as that helps. Returns whether
+    /// it is among the entries.
+    fn place(&mut self, now: Instant, entry: Entry) -> bool {
+        loop {
+            let index = self.index(entry.contact.id);
+            let last = index + 1 == self.buckets.len();
+            let Some(bucket) = self.buckets.get_mut(index) else { return false };
+            if bucket.entries.is_full() && last && self.split() {
+                continue;
+            }
+            let Some(bucket) = self.buckets.get_mut(index) else { return false };
+            let placed = bucket.settle(entry, self.config.prefer_verified);
+            if placed {
+                bucket.refreshed = now;
+                self.look_by(now, entry.due(self.config.questionable_after));
+            }
+            return placed;
+        }
+    }
+
+    /// Splits the last bucket in two. False if there is no room.
+    fn split(&mut self) -> bool {
+        let shared = self.buckets.len();
+        if !self.can_split() || self.buckets.push(Bucket::default()).is_err() {
+            return false;
+        }
+        let own = self.own;
+        let prefer = self.config.prefer_verified;
+        let Some([old, new]) = self.buckets.last_chunk_mut::<2>() else { return false };
+        new.refreshed = old.refreshed;
+        let moves = |e: &Entry| e.contact.id.distance(own).leading_zeros() as usize >= shared;
+        move_if(&mut old.entries, &mut new.entries, moves);
+        move_if(&mut old.reserves, &mut new.reserves, moves);
+        old.fill(prefer);
+        new.fill(prefer);
+        true
+    }
+
+    /// An entry that is not in the bucket that its id belongs to, taken out of bucket `index`.
+    fn take_stray(&mut self, index: usize) -> Option<Entry> {
+        let is_stray = |e: &Entry| self.index(e.contact.id) != index || e.contact.id == self.own;
+        let bucket = self.buckets.get(index)?;
+        if let Some(at) = bucket.entries.iter().position(is_stray) {
+            return Some(self.buckets.get_mut(index)?.entries.swap_remove(at));
+        }
+        let at = bucket.reserves.iter().position(is_stray)?;
+        Some(self.buckets.get_mut(index)?.reserves.swap_remove(at))
+    }
+
+    /// Brings a stray home. Whoever strays there makes room, and is brought home next: each turn
+    /// puts one more entry in its place, so there are no more turns than entries and splits.
+    fn bring_home(&mut self, mut entry: Entry) {
+        while entry.contact.id != self.own {
+            let index = self.index(entry.contact.id);
+            let Some(bucket) = self.buckets.get(index) else { return };
+            let stray = if bucket.entries.is_full() { self.take_stray(index) } else { None };
+            let last = index + 1 == self.buckets.len();
+            let full = self.buckets.get(index).is_some_and(|bucket| bucket.entries.is_full());
+            if full && stray.is_none() && last && self.split() {
+                continue;
+            }
+            let Some(bucket) = self.buckets.get_mut(index) else { return };
+            bucket.settle(entry, self.config.prefer_verified);
+            match stray {
+                Some(stray) => entry = stray,
+                None => return,
+            }
+        }
+    }
+
+    /// Makes one of the last two buckets, as long as both fit in one.
+    fn merge(&mut self) {
+        while let Some([before, last]) = self.buckets.last_chunk_mut::<2>() {
+            let fits = before.entries.len() + last.entries.len() <= K;
+            if !fits || !before.reserves.is_empty() || !last.reserves.is_empty() {
+                return;
+            }
+            before.entries.extend(last.entries.iter().copied());
+            self.buckets.swap_remove(self.buckets.len().saturating_sub(1));
+        }
+    }
+
+    /// Sees to it that upkeep looks when something is due, though never at once.
+    fn look_by(&mut self, now: Instant, due: Instant) {
+        let at = due.max(now + self.config.upkeep_spacing);
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// Whom nothing was heard of for longest, and when it is due to be asked.
+    fn stalest(&self) -> Option<(Instant, usize, Contact)> {
+        let after = self.config.questionable_after;
+        let numbered = self.buckets.iter().enumerate();
+        let all = numbered.flat_map(|(i, bucket)| bucket.entries.iter().map(move |e| (i, e)));
+        all.map(|(i, e)| (e.due(after), i, e.contact)).min_by_key(|(due, ..)| *due)
+    }
+
+    /// Which bucket with room was looked after longest ago, and when it is due again.
+    fn thinnest(&self) -> Option<(Instant, usize)> {
+        let after = self.config.questionable_after;
+        let numbered = self.buckets.iter().enumerate();
+        let thin = numbered.filter(|(_, bucket)| !bucket.entries.is_full());
+        thin.map(|(index, bucket)| (bucket.refreshed + after, index)).min()
+    }
+
+    /// The question that is due at `now`, and the bucket that it looks after.
+    fn question(&mut self, now: Instant, random: &mut impl Rng) -> Option<(usize, Upkeep)> {
+        if let Some((_, index, contact)) = self.stalest().filter(|(due, ..)| *due <= now) {
+            let full = self.buckets.get(index).is_some_and(|bucket| bucket.entries.is_full());
+            if full {
+                return Some((index, Upkeep::Ping(contact)));
+            }
+            let target = self.id_within(index, random);
+            return Some((index, Upkeep::FindNode { via: contact, target }));
+        }
+        let (_, index) = self.thinnest().filter(|(due, _)| *due <= now)?;
+        // Whoever is nearest to the bucket may know somebody in it.
+        let target = self.id_within(index, random);
+        let mut nearest = Vec::<Contact, 1>::new();
+        self.closest(now, target, Quality::Usable, &mut nearest);
+        let question = nearest.first().map(|via| (index, Upkeep::FindNode { via: *via, target }));
+        if question.is_none()
+            && let Some(bucket) = self.buckets.get_mut(index)
+        {
+            // Nobody to ask: not before the next turn.
+            bucket.refreshed = now;
+        }
+        question
+    }
+
+    /// A random id that belongs to a bucket.
+    fn id_within(&self, index: usize, random: &mut impl Rng) -> Id {
+        let mut bytes = [0; 20];
+        random.fill_bytes(&mut bytes);
+        let last = index + 1 == self.buckets.len();
+        // The first `index` bits are ours; the one behind is not, unless this is the last bucket.
+        for (position, (byte, own)) in bytes.iter_mut().zip(self.own.0).enumerate() {
+            let shared = index.saturating_sub(position * 8);
+            let kept = if shared >= 8 { 0xff } else { !(0xffu8 >> shared) };
+            *byte = own & kept | *byte & !kept;
+            if shared < 8 && index >= position * 8 && !last {
+                let bit = 0x80u8 >> shared;
+                *byte = *byte & !bit | (!own & bit);
+            }
+        }
+        Id(bytes)
+    }
+}
+
+fn move_if<const N: usize>(
+    from: &mut Vec<Entry, N, u8>,
+    to: &mut Vec<Entry, N, u8>,
+    moves: impl Fn(&Entry) -> bool,
+) {
+    for entry in from.iter().filter(|entry| moves(entry)) {
+        let _ = to.push(*entry);
+    }
+    from.retain(|entry| !moves(entry));
+}
+
+impl<L: List<Bucket>> Routing for Table<L> {
+    fn own(&self) -> Id {
+        self.own
+    }
+
+    fn rebase(&mut self, now: Instant, own: Id) {
+        self.own = own;
+        let mut index = 0;
+        while index < self.buckets.len() {
+            match self.take_stray(index) {
+                Some(stray) => self.bring_home(stray),
+                None => index += 1,
+            }
+        }
+        for bucket in self.buckets.iter_mut() {
+            bucket.fill(self.config.prefer_verified);
+            bucket.refreshed = now;
+        }
+        self.merge();
+        if let Some((due, ..)) = self.stalest() {
+            self.look_by(now, due);
+        }
+    }
+
+    fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration, proof: Proof) -> bool {
+        if contact.id == self.own {
+            return false;
+        }
+        let mut new = Entry {
+            contact,
+            heard: now,
+            asked: Instant::EPOCH,
+            rtt_ms: u16::try_from(rtt.as_millis()).unwrap_or(u16::MAX),
+            silences: 0,
+            proof,
+            answered: true,
+            protected: false,
+        };
+        let index = self.index(contact.id);
+        let Some(bucket) = self.buckets.get_mut(index) else { return false };
+        if let Some(known) = bucket.entries.iter_mut().find(|e| e.contact == contact) {
+            new.heard = known.heard.max(now);
+            new.protected = known.protected;
+            *known = new;
+            self.look_by(now, new.due(self.config.questionable_after));
+            return true;
+        }
+        if let Some(at) = bucket.reserves.iter().position(|e| e.contact == contact) {
+            let known = bucket.reserves.remove(at);
+            new.heard = known.heard.max(now);
+            new.protected = known.protected;
+            return self.place(now, new);
+        }
+        if !self.rivals(contact).all(|rival| self.makes_room(now, rival, Some(contact.addr))) {
+            return false;
+        }
+        while let Some(addr) = self.first_rival(contact) {
+            if self.take(&addr).is_none() {
+                return false;
+            }
+        }
+        self.place(now, new)
+    }
+
+    fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
+        let index = self.index(contact.id);
+        let Some(bucket) = self.buckets.get_mut(index) else { return false };
+        let Some(entry) = bucket.all_mut().find(|entry| entry.contact == *contact) else {
+            return false;
+        };
+        if entry.answered {
+            entry.heard = entry.heard.max(now);
+        }
+        entry.answered
+    }
+
+    fn silent(&mut self, now: Instant, addr: &SocketAddr) {
+        let prefer = self.config.prefer_verified;
+        let known = |bucket: &Bucket| bucket.all().any(|entry| entry.contact.addr == *addr);
+        let Some(bucket) = self.buckets.iter_mut().find(|bucket| known(bucket)) else { return };
+        let due = match bucket.silent(now, addr, prefer) {
+            Some(entry) => Some(entry.due(self.config.questionable_after)),
+            // Whoever took its place may have been in reserve for long.
+            None => self.stalest().map(|(due, ..)| due),
+        };
+        if let Some(due) = due {
+            self.look_by(now, due);
+        }
+    }
+
+    fn wants(&self, now: Instant, contact: Contact) -> bool {
+        let index = self.index(contact.id);
+        let Some(bucket) = self.buckets.get(index) else { return false };
+        let proof = match contact.id.fits_address(contact.addr.ip()) {
+            true => Proof::Verified,
+            false => Proof::Unverified,
+        };
+        let new = Entry {
+            contact,
+            heard: now,
+            asked: Instant::EPOCH,
+            rtt_ms: 0,
+            silences: 0,
+            proof,
+            answered: true,
+            protected: false,
+        };
+        let prefer = self.config.prefer_verified;
+        let room = !bucket.entries.is_full()
+            || !bucket.reserves.is_full()
+            || (index + 1 == self.buckets.len() && self.can_split())
+            || bucket.entries.iter().any(|entry| entry.gives_way(&new, prefer).is_some())
+            || bucket.reserves.iter().any(|e| !e.protected && !e.is_good(self.lately(now)));
+        // What it claims is unproven, so whoever is at its address is left in peace.
+        room && contact.id != self.own
+            && self.rivals(contact).all(|rival| self.makes_room(now, rival, None))
+    }
+
+    fn restore(&mut self, now: Instant, contact: Contact) {
+        if contact.id != self.own && self.rivals(contact).next().is_none() {
+            let fits = contact.id.fits_address(contact.addr.ip());
+            let entry = Entry {
+                contact,
+                heard: Instant::EPOCH,
+                asked: Instant::EPOCH,
+                rtt_ms: 0,
+                silences: 0,
+                proof: if fits { Proof::Verified } else { Proof::Unverified },
+                answered: false,
+                protected: false,
+            };
+            self.place(now, entry);
+        }
+    }
+
+    fn remove(&mut self, addr: &SocketAddr) {
+        self.take(addr);
+    }
+
+    fn protect(&mut self, addr: &SocketAddr, protected: bool) {
+        let prefer = self.config.prefer_verified;
+        for bucket in self.buckets.iter_mut() {
+            bucket.protect(addr, protected, prefer);
+        }
+    }
+
+    fn closest<const N: usize>(
+        &self,
+        now: Instant,
+        target: Id,
+        quality: Quality,
+        found: &mut Vec<Contact, N>,
+    ) {
+        let mut nearest = Nearest::<N>::new(target);
+        let (own, buckets) = (self.own, &*self.buckets);
+        if quality == Quality::Usable {
+            nearest.gather(own, buckets, |entry| !entry.is_bad());
+            return nearest.write(false, found);
+        }
+        let lately = self.lately(now);
+        nearest.gather(own, buckets, |entry| entry.is_good(lately));
+        let mixed = !nearest.is_full();
+        if mixed {
+            nearest.gather(own, buckets, |entry| !entry.is_bad() && !entry.is_good(lately));
+        }
+        nearest.write(mixed, found);
+    }
+
+    fn upkeep(&mut self, now: Instant, random: &mut impl Rng) -> Option<Upkeep> {
+        if !self.config.upkeep || self.next.is_none_or(|next| next > now) {
+            return None;
+        }
+        let earliest = now + self.config.upkeep_spacing;
+        if earliest <= now {
+            // The end of time.
+            self.next = None;
+            return None;
+        }
+        let question = self.question(now, random);
+        if let Some((index, question)) = question {
+            let (Upkeep::Ping(asked) | Upkeep::FindNode { via: asked, .. }) = question;
+            let home = self.index(asked.id);
+            let home = self.buckets.get_mut(home).map(|bucket| bucket.entries.iter_mut());
+            if let Some(entry) = home.into_iter().flatten().find(|e| e.contact == asked) {
+                entry.asked = entry.asked.max(now);
+            }
+            if let Some(bucket) = self.buckets.get_mut(index) {
+                bucket.refreshed = now;
+            }
+        }
+        let stalest = self.stalest().map(|(due, ..)| due);
+        let thinnest = self.thinnest().map(|(due, _)| due);
+        let due = stalest.map(|due| thinnest.map_or(due, |thin| thin.min(due)));
+        self.next = due.map(|due| due.max(earliest));
+        question.map(|(_, question)| question)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.next.filter(|_| self.config.upkeep)
+    }
+
+    fn len(&self) -> usize {
+        self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
+    }
+
+    fn counts(&self, now: Instant) -> Counts {
+        let lately = self.lately(now);
+        let mut counts = Counts { buckets: self.buckets.len(), ..Counts::default() };
+        for bucket in self.buckets.iter() {
+            counts.reserves += bucket.reserves.len();
+            for entry in &bucket.entries {
+                if entry.is_bad() {
+                    counts.bad += 1;
+                } else if entry.is_good(lately) {
+                    counts.good += 1;
+                } else {
+                    counts.questionable += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    fn for_each(&self, see: &mut dyn FnMut(&Entry)) {
+        self.buckets.iter().rev().flat_map(|bucket| &bucket.entries).for_each(see);
+    }
+}

@@ -1,0 +1,103 @@
+//! The entries nearest to a target, without sorting the table.
+//!
+//! An entry of bucket `i` differs from us at bit `i` first. So where target and we differ at bit
+//! `i`, bucket `i` is nearer to the target than all the buckets behind it, and elsewhere it is
+//! farther than all of them: walking up over the bits that differ, then to the last bucket, then
+//! down over those that do not, meets the buckets in order. Only within one is anything compared.
+
+use heapless::Vec;
+
+use super::bucket::Bucket;
+use super::entry::Entry;
+use crate::contact::Contact;
+use crate::id::Id;
+
+/// The nearest entries met so far, the first 64 bits of each one's distance beside it.
+pub(super) struct Nearest<'a, const N: usize> {
+    target: Id,
+    head: u64,
+    found: Vec<(u64, &'a Entry), N>,
+}
+
+impl<'a, const N: usize> Nearest<'a, N> {
+    pub(super) fn new(target: Id) -> Self {
+        Self { target, head: head(target), found: Vec::new() }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.found.is_full()
+    }
+
+    /// Gathers wanted entries, nearest bucket first, until there are enough.
+    #[inline]
+    pub(super) fn gather(
+        &mut self,
+        own: Id,
+        buckets: &'a [Bucket],
+        wanted: impl Fn(&Entry) -> bool,
+    ) {
+        let Some((last, before)) = buckets.split_last() else { return };
+        let apart = own.distance(self.target).0;
+        let differs =
+            |bit: usize| apart.get(bit / 8).is_some_and(|byte| byte & (0x80 >> (bit % 8)) != 0);
+        let numbered = before.iter().enumerate();
+        let up = numbered.clone().filter(|(bit, _)| differs(*bit));
+        let down = numbered.rev().filter(|(bit, _)| !differs(*bit));
+        let walk = up.map(|(_, b)| b).chain([last]).chain(down.map(|(_, b)| b));
+        for bucket in walk {
+            let start = self.found.len();
+            for entry in bucket.entries.iter().filter(|entry| wanted(entry)) {
+                self.offer(start, entry);
+            }
+            if self.found.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// Puts an entry in its place among those of its bucket, which begin at `start`.
+    #[inline]
+    fn offer(&mut self, start: usize, entry: &'a Entry) {
+        let key = self.head ^ head(entry.contact.id);
+        if self.found.is_full() {
+            if self.found.len() == start {
+                return;
+            }
+            match self.found.last() {
+                Some(last) if self.is_nearer(key, entry, *last) => self.found.pop(),
+                _ => return,
+            };
+        }
+        let mut at = self.found.len();
+        while at > start {
+            match self.found.get(at - 1) {
+                Some(known) if self.is_nearer(key, entry, *known) => at -= 1,
+                _ => break,
+            }
+        }
+        let _ = self.found.insert(at, (key, entry));
+    }
+
+    #[inline]
+    fn is_nearer(&self, key: u64, entry: &Entry, than: (u64, &Entry)) -> bool {
+        key < than.0
+            || key == than.0
+                && entry.contact.id.distance(self.target) < than.1.contact.id.distance(self.target)
+    }
+
+    /// Writes the contacts found, nearest first. `mixed`: they were gathered in more than one walk.
+    pub(super) fn write(mut self, mixed: bool, found: &mut Vec<Contact, N>) {
+        if mixed {
+            let target = self.target;
+            self.found.sort_unstable_by_key(|(_, entry)| entry.contact.id.distance(target));
+        }
+        found.clear();
+        found.extend(self.found.iter().map(|(_, entry)| entry.contact));
+    }
+}
+
+/// The first 64 bits of an id.
+#[inline]
+fn head(id: Id) -> u64 {
+    id.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}

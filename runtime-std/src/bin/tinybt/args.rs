@@ -1,0 +1,202 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tinybt_std::core::Id;
+use tinybt_std::core::dht::Port;
+
+/// Finds BitTorrent peers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tinybt",
+    version,
+    after_help = "\
+Examples:
+  tinybt demo                         a private network on this machine, and a search in it
+  tinybt peers 2b66980093bc11806fab50cb3cb41835b95a0362
+  tinybt peers 'magnet:?xt=urn:btih:...' --plain | head -5
+  tinybt announce debian.torrent --port 6881
+  tinybt node --bind 0.0.0.0:6881 --state dht.state
+
+Exit codes: 0 found, 1 nothing found, 2 usage, 3 network."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find the peers of a torrent.
+    Peers(Peers),
+    /// Tell the network that we are a peer of a torrent.
+    Announce(Announce),
+    /// Ask a node whether it is there.
+    Ping(Ping),
+    /// Find the nodes closest to an id, or ask one node for them.
+    FindNode(FindNode),
+    /// Run a node until Ctrl-C.
+    Node(Node),
+    /// Run a private network of nodes on this machine until Ctrl-C.
+    Testnet(Testnet),
+    /// Start a private network, announce some peers, and find them.
+    Demo(Demo),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// How to take part in the network.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Join {
+    /// Nodes to begin with, separated by commas; `name:port` or `address:port` [default: the
+    /// public routers].
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) bootstrap: Vec<String>,
+    /// Address and port of a socket, at most one of each family [default: any].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) bind: Vec<SocketAddr>,
+    /// Ask but do not answer (BEP 43).
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Remember nodes in this file from run to run.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// For a network of one's own: no limits for anybody.
+    #[arg(long)]
+    pub(crate) private: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Format {
+    /// One JSON object a line.
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) json: bool,
+    /// Only lines `peer ADDR:PORT`, each as soon as it is found.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Peers {
+    /// An info-hash (40 or 64 hexadecimal digits, or 32 of base32), a magnet link, or a .torrent
+    /// file.
+    pub(crate) torrent: String,
+    #[command(flatten)]
+    pub(crate) join: Join,
+    #[command(flatten)]
+    pub(crate) format: Format,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Write how the lookup went to a file: one JSON object for each question.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Announce {
+    /// An info-hash, a magnet link, or a .torrent file.
+    pub(crate) torrent: String,
+    /// The port that the peer listens on; `implied` is the one this program sends from.
+    #[arg(long, value_name = "N|implied", value_parser = port)]
+    pub(crate) port: Port,
+    #[command(flatten)]
+    pub(crate) join: Join,
+    #[command(flatten)]
+    pub(crate) format: Format,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Write how the lookup went to a file: one JSON object for each question.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ping {
+    /// The node: `address:port` or `name:port`.
+    pub(crate) addr: String,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Address and port of the socket [default: any].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) bind: Vec<SocketAddr>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FindNode {
+    /// 40 hexadecimal digits.
+    pub(crate) id: Id,
+    /// Ask only this node, once.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) at: Option<String>,
+    #[command(flatten)]
+    pub(crate) join: Join,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Write how the lookup went to a file: one JSON object for each question.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Node {
+    #[command(flatten)]
+    pub(crate) join: Join,
+    /// Print a JSON object of all counters every second.
+    #[arg(long)]
+    pub(crate) stats_json: bool,
+    /// Seconds between two status lines.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) interval: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Testnet {
+    /// How many nodes.
+    #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u16).range(2..=5_000))]
+    pub(crate) nodes: u16,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// How many nodes.
+    #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u16).range(20..=5_000))]
+    pub(crate) nodes: u16,
+    #[command(flatten)]
+    pub(crate) format: Format,
+    /// Write how the lookup went to a file: one JSON object for each question.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero() && time.as_secs() < 10_000_000)
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+fn port(text: &str) -> Result<Port, String> {
+    match text.parse() {
+        Ok(0) => Err("expected a port from 1 to 65535, or `implied`".to_owned()),
+        Ok(port) => Ok(Port::Number(port)),
+        Err(_) if text == "implied" => Ok(Port::Implied),
+        Err(_) => Err("expected a port from 1 to 65535, or `implied`".to_owned()),
+    }
+}

@@ -1,0 +1,61 @@
+//! `tinybt`: finds BitTorrent peers from a terminal.
+
+mod announce;
+mod args;
+mod demo;
+mod exit;
+mod input;
+mod node;
+mod options;
+mod output;
+mod peers;
+mod questions;
+mod testnet;
+mod trace;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Args, Command};
+use crate::exit::{Failure, Found};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::FOUND });
+        }
+    };
+    if let Err(failure) = exit::watch_for_interrupts() {
+        return failure.report();
+    }
+    match run(args.command) {
+        Ok(Found::Something) => ExitCode::from(exit::FOUND),
+        Ok(Found::Nothing) => ExitCode::from(exit::NOTHING),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<Found, Failure> {
+    match command {
+        Command::Peers(args) => peers::run(&args),
+        Command::Announce(args) => announce::run(&args),
+        Command::Ping(args) => questions::ping(&args),
+        Command::FindNode(args) => questions::find_node(&args),
+        Command::Node(args) => node::run(&args),
+        Command::Testnet(args) => testnet::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "tinybt", &mut text);
+            Ok(io::stdout().write_all(&text).map(|()| Found::Something)?)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Args::command()).render(&mut io::stdout())?;
+            Ok(Found::Something)
+        }
+    }
+}

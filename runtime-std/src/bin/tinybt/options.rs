@@ -1,0 +1,58 @@
+//! From the command line to a running DHT.
+
+use tinybt_std::{Builder, Dht, PUBLIC_ROUTERS};
+
+use crate::args::Join;
+use crate::exit::Failure;
+use crate::input;
+
+/// Opens the sockets and joins the network. `more` are nodes to begin with besides.
+pub(crate) fn join(join: &Join, more: &[String]) -> Result<Dht, Failure> {
+    for node in &join.bootstrap {
+        check(node)?;
+    }
+    for (index, addr) in join.bind.iter().enumerate() {
+        if join.bind.iter().take(index).any(|other| other.is_ipv4() == addr.is_ipv4()) {
+            return Err(Failure::Usage(format!(
+                "--bind {addr}: expected at most one IPv4 and one IPv6 address"
+            )));
+        }
+    }
+    let mut builder = sockets(&join.bind).read_only(join.read_only);
+    if join.private {
+        let read_only = join.read_only;
+        builder = builder.private().read_only(read_only);
+    }
+    builder = if join.bootstrap.is_empty() && more.is_empty() {
+        builder.bootstrap(PUBLIC_ROUTERS)
+    } else {
+        builder.bootstrap(join.bootstrap.iter().chain(more).cloned())
+    };
+    if let Some(path) = &join.state {
+        builder = builder.state(path);
+    }
+    Ok(builder.start()?)
+}
+
+/// A builder with these sockets.
+pub(crate) fn sockets(bind: &[std::net::SocketAddr]) -> Builder {
+    bind.iter().fold(Dht::builder(), |builder, addr| builder.bind(*addr))
+}
+
+/// Names are resolved later; what can never be an address is told at once.
+fn check(node: &str) -> Result<(), Failure> {
+    let is_name = node.rsplit_once(':').is_some_and(|(name, port)| {
+        !name.is_empty() && !name.contains([' ', '/']) && port.parse::<u16>().is_ok()
+    });
+    if is_name { Ok(()) } else { input::address(node).map(drop) }
+}
+
+/// Says why nobody could be asked, if names are the reason.
+pub(crate) fn unresolved(dht: &Dht) -> String {
+    match dht.unresolved() {
+        Ok(names) if !names.is_empty() => {
+            format!(" (these names do not resolve: {})", names.join(", "))
+        }
+        _ => String::new(),
+    }
+}

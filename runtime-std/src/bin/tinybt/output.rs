@@ -1,0 +1,79 @@
+//! What is printed, and where: results on standard output, progress on standard error if that is
+//! a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::args::Format;
+
+/// Prints results as they come.
+pub(crate) struct Output {
+    format: Format,
+    line: ProgressBar,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr_with_hz(10)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let line = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
+            line.set_style(style);
+        }
+        Self { format, line }
+    }
+
+    /// Shows how far it is.
+    pub(crate) fn progress(&self, text: String) {
+        self.line.set_message(text);
+        self.line.tick();
+    }
+
+    /// Prints a peer.
+    pub(crate) fn peer(&self, peer: SocketAddr, source: &str, at: Duration) -> io::Result<()> {
+        if self.format.json {
+            let at = at.as_secs_f64();
+            return self.json(&json!({"peer": peer.to_string(), "source": source, "at": at}));
+        }
+        self.print(if self.format.plain { format!("peer {peer}") } else { peer.to_string() })
+    }
+
+    /// Prints an object, where JSON is wanted.
+    pub(crate) fn json(&self, object: &Value) -> io::Result<()> {
+        if self.format.json { self.print(object.to_string()) } else { Ok(()) }
+    }
+
+    /// Prints a line for a person; programs are spared it.
+    pub(crate) fn say(&self, text: &str) -> io::Result<()> {
+        if self.format.json || self.format.plain { Ok(()) } else { self.print(text.to_owned()) }
+    }
+
+    /// Ends the progress.
+    pub(crate) fn finish(&self) {
+        self.line.finish_and_clear();
+    }
+
+    fn print(&self, text: String) -> io::Result<()> {
+        self.line.suspend(|| {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{text}")?;
+            out.flush()
+        })
+    }
+}
+
+/// A time as people write it.
+pub(crate) fn human(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}
