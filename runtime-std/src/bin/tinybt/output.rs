@@ -71,7 +71,9 @@ impl Output {
 
 /// A time as people write it.
 pub(crate) fn human(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
+    if time < Duration::from_millis(10) {
+        format!("{:.1} ms", time.as_secs_f64() * 1e3)
+    } else if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {
         format!("{:.1} s", time.as_secs_f64())
