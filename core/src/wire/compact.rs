@@ -20,19 +20,17 @@ pub fn read_peer(bytes: &[u8]) -> Option<SocketAddr> {
 /// Writes an address into the first 6 or 18 bytes; returns how many, `None` if they do not fit.
 #[inline]
 pub fn write_peer(peer: &SocketAddr, bytes: &mut [u8]) -> Option<usize> {
-    let port = peer.port().to_be_bytes();
+    let [high, low] = peer.port().to_be_bytes();
     match peer {
         SocketAddr::V4(peer) => {
-            let place = bytes.first_chunk_mut::<6>()?;
             let [a, b, c, d] = peer.ip().octets();
-            *place = [a, b, c, d, port[0], port[1]];
+            *bytes.first_chunk_mut()? = [a, b, c, d, high, low];
             Some(6)
         }
         SocketAddr::V6(peer) => {
-            let place = bytes.first_chunk_mut::<18>()?;
-            let (ip, rest) = place.split_at_mut(16);
-            ip.copy_from_slice(&peer.ip().octets());
-            rest.copy_from_slice(&port);
+            let (ip, port) = bytes.first_chunk_mut::<18>()?.split_first_chunk_mut()?;
+            *ip = peer.ip().octets();
+            port.copy_from_slice(&[high, low]);
             Some(18)
         }
     }
@@ -46,8 +44,30 @@ pub fn write_contact(contact: &Contact, bytes: &mut [u8]) -> Option<usize> {
     write_peer(&contact.addr, rest).map(|len| 20 + len)
 }
 
-/// Nodes packed one behind the other, all of one family. A list whose length is no multiple is
-/// none at all: nobody can tell where it went wrong. Nodes with port 0 are passed over.
+/// Peers packed one behind the other, all of one family. A list whose length is no multiple is none
+/// at all: nobody can tell where it went wrong. Peers with port 0 are passed over.
+#[derive(Clone, Debug)]
+pub struct Peers<'a> {
+    chunks: core::slice::ChunksExact<'a, u8>,
+}
+
+impl<'a> Peers<'a> {
+    /// The peers in `packed`.
+    pub fn new(family: Family, packed: &'a [u8]) -> Self {
+        Self { chunks: whole_chunks(packed, family.peer_len()) }
+    }
+}
+
+impl Iterator for Peers<'_> {
+    type Item = SocketAddr;
+
+    #[inline]
+    fn next(&mut self) -> Option<SocketAddr> {
+        self.chunks.by_ref().filter_map(read_peer).find(|peer| peer.port() != 0)
+    }
+}
+
+/// Nodes packed one behind the other, all of one family; otherwise as [`Peers`].
 #[derive(Clone, Debug)]
 pub struct Contacts<'a> {
     chunks: core::slice::ChunksExact<'a, u8>,
@@ -56,10 +76,13 @@ pub struct Contacts<'a> {
 impl<'a> Contacts<'a> {
     /// The nodes in `packed`.
     pub fn new(family: Family, packed: &'a [u8]) -> Self {
-        let len = family.contact_len();
-        let packed = if packed.len() % len == 0 { packed } else { &[] };
-        Self { chunks: packed.chunks_exact(len) }
+        Self { chunks: whole_chunks(packed, family.contact_len()) }
     }
+}
+
+fn whole_chunks(packed: &[u8], len: usize) -> core::slice::ChunksExact<'_, u8> {
+    let whole = packed.len().is_multiple_of(len);
+    if whole { packed } else { &[] }.chunks_exact(len)
 }
 
 impl Iterator for Contacts<'_> {

@@ -153,11 +153,11 @@ pub fn encode_response(
 fn contacts(w: &mut Writer<'_>, family: Family, contacts: &[Contact]) {
     let of_family = |contact: &&Contact| Family::of(&contact.addr) == family;
     let len = family.contact_len();
-    w.length(contacts.iter().filter(of_family).count() * len);
-    for contact in contacts.iter().filter(of_family) {
-        if let Some(place) = w.reserve(len) {
-            write_contact(contact, place);
-        }
+    let packed_len = contacts.iter().filter(of_family).count().saturating_mul(len);
+    w.length(packed_len);
+    let Some(packed) = w.reserve(packed_len) else { return };
+    for (contact, place) in contacts.iter().filter(of_family).zip(packed.chunks_exact_mut(len)) {
+        write_contact(contact, place);
     }
 }
 
@@ -180,7 +180,9 @@ fn packed<const HEAD: usize, const PEER: usize, const STRING: usize>(
         for (place, peer) in places.iter_mut().zip(peers) {
             if let Some((left, right)) = place.split_first_chunk_mut() {
                 *left = *head;
-                right.copy_from_slice(peer);
+                if let Some(right) = right.first_chunk_mut() {
+                    *right = *peer;
+                }
             }
         }
     }
