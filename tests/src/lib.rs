@@ -7,3 +7,4 @@
 pub mod counting;
 pub mod net;
 pub mod nodes;
+pub mod world;
