@@ -2,3 +2,5 @@
 #![allow(missing_docs)]
 
 mod network;
+mod shunned;
+mod table;

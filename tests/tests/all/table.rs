@@ -1,0 +1,624 @@
+//! The routing table against a model: whatever happens to it, in whatever order, what can be seen
+//! of it obeys the rules; and the cases worth naming, each for itself.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use chacha20::ChaCha8Rng;
+use proptest::prelude::*;
+use rand_core::{Rng, SeedableRng};
+use tinybt_core::dht::table::{Bucket, Entry, Proof, Quality, Routing, Table, TableConfig, Upkeep};
+use tinybt_core::limits::{K, RESERVES_MAX};
+use tinybt_core::list::Bounded;
+use tinybt_core::{Contact, Id, Instant, Network, heapless};
+
+const OWN: Id = Id([0x5a; 20]);
+const MINUTE: Duration = Duration::from_secs(60);
+const RTT: Duration = Duration::from_millis(80);
+
+type Large = Table<Bounded<Bucket>>;
+
+fn table(buckets: usize, config: TableConfig) -> Large {
+    Table::new(OWN, config, Bounded::new(buckets))
+}
+
+fn entries(table: &impl Routing) -> Vec<Entry> {
+    let mut all = Vec::new();
+    table.for_each(&mut |entry| all.push(*entry));
+    all
+}
+
+/// An id that shares exactly `shared` bits with ours; the rest is told by `seed`.
+fn id(shared: usize, seed: u64) -> Id {
+    let mut bytes = [0; 20];
+    ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    for bit in 0..=shared {
+        let mask = 0x80 >> (bit % 8);
+        let own = OWN.0[bit / 8] & mask;
+        let wanted = if bit == shared { own ^ mask } else { own };
+        bytes[bit / 8] = bytes[bit / 8] & !mask | wanted;
+    }
+    Id(bytes)
+}
+
+fn addr(network: u8, host: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, network, 7, host)), port)
+}
+
+/// Node `n` of many: an id at `shared` bits, a network of its own.
+fn node(shared: usize, n: u8) -> Contact {
+    Contact { id: id(shared, u64::from(n)), addr: addr(n, 1, 6881) }
+}
+
+fn at(secs: u64) -> Instant {
+    Instant::from_secs(secs)
+}
+
+fn answers(table: &mut impl Routing, now: Instant, contact: Contact) -> bool {
+    table.answered(now, contact, RTT, Proof::Verified)
+}
+
+fn has(table: &impl Routing, contact: Contact) -> bool {
+    entries(table).iter().any(|entry| entry.contact == contact)
+}
+
+fn shared_bits(a: Id, b: Id) -> usize {
+    a.distance(b).leading_zeros() as usize
+}
+
+// The model.
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Answered(Contact, bool),
+    Asked(Contact),
+    Silent(SocketAddr),
+    Restore(Contact),
+    Remove(SocketAddr),
+    Protect(SocketAddr, bool),
+    Rebase(usize, u64),
+    Advance(u32),
+    Back(u32),
+    ToDeadline,
+}
+
+fn contacts() -> impl Strategy<Value = Contact> {
+    // Few ids and few addresses, so that they clash.
+    (0usize..9, 0u64..9, 0u8..40, 0u8..2, 0u16..2).prop_map(
+        |(shared, seed, network, host, port)| Contact {
+            id: id(shared, seed),
+            addr: addr(network, host, 6881 + port),
+        },
+    )
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let addrs = || contacts().prop_map(|contact| contact.addr);
+    prop_oneof![
+        24 => (contacts(), any::<bool>()).prop_map(|(c, verified)| Op::Answered(c, verified)),
+        4 => contacts().prop_map(Op::Asked),
+        10 => addrs().prop_map(Op::Silent),
+        3 => contacts().prop_map(Op::Restore),
+        1 => addrs().prop_map(Op::Remove),
+        2 => (addrs(), any::<bool>()).prop_map(|(a, on)| Op::Protect(a, on)),
+        1 => (0usize..12, 0u64..4).prop_map(|(shared, seed)| Op::Rebase(shared, seed)),
+        4 => (0u32..400_000_000).prop_map(Op::Advance),
+        1 => (0u32..400_000_000).prop_map(Op::Back),
+        8 => Just(Op::ToDeadline),
+    ]
+}
+
+struct Model {
+    table: Large,
+    config: TableConfig,
+    buckets_max: usize,
+    now: Instant,
+    random: ChaCha8Rng,
+    protected: BTreeSet<SocketAddr>,
+}
+
+impl Model {
+    fn new(buckets_max: usize, diversity: bool, prefer_verified: bool) -> Self {
+        let config = TableConfig { diversity, prefer_verified, ..TableConfig::default() };
+        Self {
+            table: table(buckets_max, config),
+            config,
+            buckets_max,
+            now: at(1_000),
+            random: ChaCha8Rng::seed_from_u64(7),
+            protected: BTreeSet::new(),
+        }
+    }
+
+    fn is_good(&self, entry: &Entry) -> bool {
+        entry.answered
+            && entry.silences == 0
+            && self.now.since(entry.heard) < self.config.questionable_after
+    }
+
+    fn apply(&mut self, op: Op) {
+        let before = entries(&self.table);
+        match op {
+            Op::Answered(contact, verified) => {
+                let proof = if verified { Proof::Verified } else { Proof::Unverified };
+                let inside = self.table.answered(self.now, contact, RTT, proof);
+                assert_eq!(inside, has(&self.table, contact), "says whether it is in the table");
+                // The old and good stay, whatever is claimed from elsewhere.
+                for old in before.iter().filter(|old| self.is_good(old)) {
+                    let weaker = self.config.prefer_verified && old.proof < proof;
+                    let stays = old.contact.addr != contact.addr && !weaker;
+                    assert!(!stays || has(&self.table, old.contact), "{old:?} was displaced");
+                }
+            }
+            Op::Asked(contact) => {
+                let len = self.table.len();
+                self.table.asked_us(self.now, &contact);
+                assert_eq!(self.table.len(), len, "a question proves nothing");
+            }
+            Op::Silent(addr) => self.table.silent(self.now, &addr),
+            Op::Restore(contact) => self.table.restore(self.now, contact),
+            Op::Remove(addr) => {
+                self.table.remove(&addr);
+                self.protected.remove(&addr);
+                assert!(entries(&self.table).iter().all(|entry| entry.contact.addr != addr));
+            }
+            Op::Protect(addr, on) => {
+                let known = before.iter().any(|entry| entry.contact.addr == addr);
+                if !on {
+                    self.table.protect(&addr, false);
+                    self.protected.remove(&addr);
+                } else if known && self.protected.len() < K {
+                    self.table.protect(&addr, true);
+                    self.protected.insert(addr);
+                }
+            }
+            Op::Rebase(shared, seed) => self.rebase(id(shared, seed), &before),
+            Op::Advance(micros) => self.now = self.now + Duration::from_micros(micros.into()),
+            Op::Back(micros) => {
+                let micros = self.now.as_micros().saturating_sub(micros.into());
+                self.now = Instant::from_micros(micros);
+            }
+            Op::ToDeadline => {
+                if let Some(deadline) = self.table.deadline() {
+                    self.now = self.now.max(deadline);
+                }
+            }
+        }
+    }
+
+    fn rebase(&mut self, own: Id, before: &[Entry]) {
+        self.table.rebase(self.now, own);
+        let last = self.table.counts(self.now).buckets - 1;
+        let home = |entry: &Entry| shared_bits(entry.contact.id, own).min(last);
+        for bucket in 0..=last {
+            let fits = before.iter().filter(|e| e.contact.id != own && home(e) == bucket).count();
+            let kept = entries(&self.table).iter().filter(|e| home(e) == bucket).count();
+            assert!(
+                kept >= fits.min(K),
+                "bucket {bucket}: {fits} would fit up to {K}, kept {kept}"
+            );
+        }
+        // What has our own id is not kept, protected or not.
+        let own_id = before.iter().find(|entry| entry.contact.id == own);
+        if let Some(entry) = own_id {
+            self.protected.remove(&entry.contact.addr);
+        }
+    }
+
+    fn check(&mut self) {
+        let all = entries(&self.table);
+        let counts = self.table.counts(self.now);
+        assert_eq!(all.len(), self.table.len());
+        assert_eq!(counts.good + counts.questionable + counts.bad, all.len());
+        assert_eq!(counts.good, all.iter().filter(|entry| self.is_good(entry)).count());
+        assert!((1..=self.buckets_max).contains(&counts.buckets));
+        assert!(counts.reserves <= counts.buckets * RESERVES_MAX);
+
+        let ids: BTreeSet<_> = all.iter().map(|entry| entry.contact.id).collect();
+        let addrs: BTreeSet<_> = all.iter().map(|entry| entry.contact.addr).collect();
+        let networks: BTreeSet<_> =
+            all.iter().map(|entry| Network::of(entry.contact.addr.ip())).collect();
+        assert_eq!((ids.len(), addrs.len()), (all.len(), all.len()), "an id or address twice");
+        assert!(!self.config.diversity || networks.len() == all.len(), "a network twice");
+        assert!(!ids.contains(&self.table.own()), "our own id");
+        assert!(self.protected.is_subset(&addrs), "a protected node is gone");
+
+        let homes: Vec<_> = all.iter().map(|entry| self.home(entry.contact.id)).collect();
+        assert!(homes.is_sorted_by(|a, b| a >= b), "out of order, so in the wrong bucket");
+        let fullest = (0..counts.buckets).map(|b| homes.iter().filter(|h| **h == b).count()).max();
+        assert!(fullest.unwrap_or(0) <= K);
+        assert!(counts.reserves == 0 || fullest == Some(K), "in reserve, though there is room");
+    }
+
+    fn home(&self, id: Id) -> usize {
+        shared_bits(id, self.table.own()).min(self.table.counts(self.now).buckets - 1)
+    }
+
+    fn check_closest<const N: usize>(&self, target: Id) {
+        let by_distance = |mut all: Vec<Entry>| {
+            all.sort_by_key(|entry| entry.contact.id.distance(target));
+            all
+        };
+        let usable: Vec<_> =
+            entries(&self.table).into_iter().filter(|entry| !entry.is_bad()).collect();
+        let (good, doubtful): (Vec<_>, Vec<_>) =
+            usable.iter().copied().partition(|entry| self.is_good(entry));
+        let mut best = by_distance(good);
+        best.extend(by_distance(doubtful));
+        best.truncate(N);
+        let cases = [(Quality::Usable, by_distance(usable)), (Quality::Good, by_distance(best))];
+        for (quality, expected) in cases {
+            let mut found = heapless::Vec::<Contact, N>::new();
+            self.table.closest(self.now, target, quality, &mut found);
+            let expected: Vec<_> = expected.iter().take(N).map(|entry| entry.contact).collect();
+            assert_eq!(found.as_slice(), expected, "{quality:?} to {target:?}");
+        }
+    }
+
+    /// Progress, patience and punctuality of the one deadline, and sensible questions.
+    fn check_upkeep(&mut self) {
+        let before = self.table.deadline();
+        let asked = self.table.upkeep(self.now, &mut self.random);
+        let due = before.is_some_and(|deadline| deadline <= self.now);
+        assert!(due || asked.is_none(), "asked before the deadline");
+        assert!(!due || self.table.deadline() != before, "the deadline stayed");
+        assert_eq!(self.table.upkeep(self.now, &mut self.random), None, "asked twice at once");
+        if let Some(question) = asked {
+            self.check_question(question);
+        }
+        let Some(deadline) = self.table.deadline() else {
+            assert!(self.table.is_empty(), "nobody will ever be asked");
+            return;
+        };
+        assert!(deadline > self.now);
+        let just_before = Instant::from_micros(deadline.as_micros() - 1);
+        assert_eq!(self.table.upkeep(just_before, &mut self.random), None);
+        assert_eq!(self.table.deadline(), Some(deadline), "looking moved the deadline");
+    }
+
+    fn check_question(&self, question: Upkeep) {
+        let all = entries(&self.table);
+        let in_bucket = |home| all.iter().filter(|e| self.home(e.contact.id) == home).count();
+        match question {
+            Upkeep::Ping(contact) => {
+                assert!(has(&self.table, contact));
+                assert_eq!(in_bucket(self.home(contact.id)), K, "this bucket has need of nodes");
+            }
+            Upkeep::FindNode { via, target } => {
+                assert!(has(&self.table, via));
+                assert!(in_bucket(self.home(target)) < K, "this bucket has no need of nodes");
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_table_obeys_its_rules(
+        ops in prop::collection::vec(ops(), 1..250),
+        targets in prop::collection::vec((0usize..12, any::<u64>()), 4),
+        buckets_max in 1usize..8,
+        diversity: bool,
+        prefer_verified: bool,
+    ) {
+        let mut model = Model::new(buckets_max, diversity, prefer_verified);
+        for (index, op) in ops.into_iter().enumerate() {
+            model.apply(op);
+            model.check();
+            model.check_upkeep();
+            let (shared, seed) = targets[index % targets.len()];
+            model.check_closest::<8>(id(shared, seed));
+            model.check_closest::<3>(id(shared, seed));
+            model.check_closest::<40>(model.table.own());
+        }
+    }
+}
+
+// The cases worth naming.
+
+/// A table of one bucket, full of nodes 0 to 7, which answered at second 0 to 7.
+fn full() -> Large {
+    let mut table = table(1, TableConfig::default());
+    for n in 0..K as u8 {
+        assert!(answers(&mut table, at(n.into()), node(0, n)));
+    }
+    table
+}
+
+#[test]
+fn a_node_is_good_for_a_quarter_of_an_hour_after_it_was_heard() {
+    let mut table = table(1, TableConfig::default());
+    let known = node(0, 1);
+    answers(&mut table, at(0), known);
+    for (asks_us, now, good) in
+        [(None, 899, 1), (None, 900, 0), (Some(900), 1_799, 1), (Some(1_000), 1_900, 0)]
+    {
+        if let Some(when) = asks_us {
+            assert!(table.asked_us(at(when), &known));
+        }
+        assert_eq!(table.counts(at(now)).good, good, "at second {now}");
+    }
+    let elsewhere = Contact { addr: addr(1, 1, 1), ..known };
+    let other_id = Contact { id: id(0, 99), ..known };
+    for stranger in [elsewhere, other_id] {
+        assert!(!table.asked_us(at(5_000), &stranger));
+        assert_eq!(table.counts(at(5_000)).good, 0, "{stranger:?} is not the one we know");
+    }
+}
+
+#[test]
+fn a_bad_node_gives_way_to_the_reserve_heard_of_last() {
+    let mut table = full();
+    for (n, when) in [(20, 10), (21, 30), (22, 20)] {
+        assert!(!answers(&mut table, at(when), node(0, n)));
+    }
+    assert_eq!(table.counts(at(30)).reserves, 3);
+    table.silent(at(31), &node(0, 0).addr);
+    assert!(has(&table, node(0, 0)), "once is no reason");
+    table.silent(at(32), &node(0, 0).addr);
+    assert!(!has(&table, node(0, 0)) && has(&table, node(0, 21)));
+    assert_eq!((table.len(), table.counts(at(32)).reserves), (K, 2));
+}
+
+#[test]
+fn a_bad_node_that_nobody_replaces_stays_but_is_told_to_nobody() {
+    let mut table = full();
+    let bad = node(0, 3);
+    for _ in 0..2 {
+        table.silent(at(20), &bad.addr);
+    }
+    assert!(has(&table, bad) && table.counts(at(20)).bad == 1);
+    for quality in [Quality::Good, Quality::Usable] {
+        let mut found = heapless::Vec::<_, 8>::new();
+        table.closest(at(20), bad.id, quality, &mut found);
+        assert!(found.len() == K - 1 && !found.contains(&bad), "{quality:?}");
+    }
+    assert!(table.wants(at(20), node(0, 30)));
+    assert!(answers(&mut table, at(21), node(0, 30)));
+    assert!(!has(&table, bad), "the first that comes takes the place");
+    for _ in 0..2 {
+        table.silent(at(22), &node(0, 4).addr);
+    }
+    assert!(answers(&mut table, at(23), node(0, 4)));
+    assert_eq!(table.counts(at(23)).good, K, "one that answers is good again");
+}
+
+#[test]
+fn who_gets_the_place_when_two_claim_an_id_an_address_or_a_network() {
+    let old = node(0, 1);
+    let remade = Contact { id: id(0, 77), ..old };
+    let moved = Contact { addr: addr(50, 1, 6881), ..old };
+    let neighbour = Contact { id: id(0, 78), addr: addr(1, 2, 6881) };
+    let other_port = Contact { id: id(0, 79), addr: addr(1, 1, 6882) };
+    // Newcomer, diversity, silences of the old one, who is in the table after the newcomer answered.
+    let cases = [
+        ("made anew", remade, true, 0, [false, true]),
+        ("moved, the old one answers", moved, true, 0, [true, false]),
+        ("moved, the old one is silent", moved, true, 1, [false, true]),
+        ("same /24", neighbour, true, 0, [true, false]),
+        ("same /24, the old one is silent", neighbour, true, 1, [false, true]),
+        ("same /24 allowed", neighbour, false, 0, [true, true]),
+        ("same host", other_port, true, 0, [true, false]),
+        ("same host allowed", other_port, false, 0, [true, true]),
+    ];
+    for (name, newcomer, diversity, silences, expected) in cases {
+        let mut table = table(4, TableConfig { diversity, ..TableConfig::default() });
+        answers(&mut table, at(0), old);
+        for _ in 0..silences {
+            table.silent(at(1), &old.addr);
+        }
+        answers(&mut table, at(2), newcomer);
+        assert_eq!([has(&table, old), has(&table, newcomer)], expected, "{name}");
+    }
+}
+
+#[test]
+fn every_rival_has_to_give_way_not_only_the_first() {
+    let mut table = table(4, TableConfig::default());
+    let (quiet, lively) = (node(0, 1), node(0, 2));
+    answers(&mut table, at(0), quiet);
+    answers(&mut table, at(0), lively);
+    table.silent(at(1), &quiet.addr);
+    let both = Contact { id: quiet.id, addr: addr(2, 9, 6881) };
+    assert!(!table.wants(at(2), both));
+    assert!(!answers(&mut table, at(2), both));
+    assert!(has(&table, quiet) && has(&table, lively), "nobody is dropped in vain");
+    table.silent(at(3), &lively.addr);
+    assert!(table.wants(at(4), both) && answers(&mut table, at(4), both));
+    assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn wants_whoever_could_be_kept() {
+    let mut table = full();
+    let newcomer = node(0, 30);
+    assert!(table.wants(at(10), newcomer), "there is room in reserve");
+    for n in 20..20 + RESERVES_MAX as u8 {
+        answers(&mut table, at(10), node(0, n));
+    }
+    assert!(!table.wants(at(10), newcomer), "no place, none in reserve");
+    assert!(table.wants(at(10) + 15 * MINUTE, newcomer), "the reserves have gone stale");
+    assert!(!table.wants(at(10), Contact { id: OWN, ..newcomer }), "our own id");
+    assert!(!table.wants(at(10), node(0, 3)), "known");
+    let claim = Contact { id: id(0, 90), ..node(0, 3) };
+    assert!(!table.wants(at(10), claim), "a claim, and the known one answers");
+}
+
+#[test]
+fn proof_is_preferred_and_the_proven_to_the_remembered() {
+    for prefer_verified in [true, false] {
+        let mut table = table(1, TableConfig { prefer_verified, ..TableConfig::default() });
+        for n in 0..K as u8 {
+            table.answered(at(1), node(0, n), RTT, Proof::Unverified);
+        }
+        assert_eq!(answers(&mut table, at(2), node(0, 40)), prefer_verified);
+        assert_eq!(table.counts(at(2)).reserves, 1, "whoever lost the place is kept in reserve");
+    }
+    let mut table = table(1, TableConfig::default());
+    for n in 0..K as u8 {
+        table.restore(at(0), node(0, n));
+    }
+    assert_eq!(table.counts(at(0)).questionable, K);
+    assert!(answers(&mut table, at(1), node(0, 40)));
+    assert_eq!((table.len(), table.counts(at(1)).good), (K, 1));
+}
+
+#[test]
+fn what_is_restored_does_not_drive_out_the_reserves() {
+    let mut table = full();
+    for n in 20..20 + RESERVES_MAX as u8 {
+        answers(&mut table, at(10), node(0, n));
+    }
+    table.restore(at(11), node(0, 50));
+    for _ in 0..2 {
+        table.silent(at(12), &node(0, 0).addr);
+    }
+    assert_eq!(table.counts(at(12)).good, K);
+}
+
+#[test]
+fn a_protected_node_leaves_only_when_told_to() {
+    let mut table = full();
+    let dear = node(0, 2);
+    table.protect(&dear.addr, true);
+    answers(&mut table, at(10), node(0, 20));
+    for _ in 0..9 {
+        table.silent(at(11), &dear.addr);
+    }
+    let remade = Contact { id: id(0, 88), ..dear };
+    assert!(!answers(&mut table, at(12), remade));
+    assert!(has(&table, dear));
+    // One in reserve is given a place.
+    assert!(!has(&table, node(0, 20)));
+    table.protect(&node(0, 20).addr, true);
+    assert!(has(&table, node(0, 20)) && has(&table, dear));
+    table.remove(&dear.addr);
+    assert!(!has(&table, dear));
+}
+
+#[test]
+fn buckets_split_on_our_side_only_and_no_further_than_there_is_room() {
+    for (buckets_max, expected) in [(1, K), (2, 2 * K), (5, 5 * K), (40, 6 * K)] {
+        let mut table = table(buckets_max, TableConfig::default());
+        for shared in 0..6 {
+            for n in 0..20 {
+                answers(&mut table, at(1), node(shared, shared as u8 * 20 + n));
+            }
+        }
+        assert_eq!(table.len(), expected, "with room for {buckets_max} buckets");
+        assert!(table.counts(at(1)).buckets <= buckets_max);
+    }
+    let mut none = table(0, TableConfig::default());
+    assert!(!answers(&mut none, at(1), node(0, 1)) && none.is_empty());
+    none.rebase(at(1), id(0, 1));
+    assert_eq!(none.deadline(), None);
+}
+
+// Upkeep.
+
+/// Serves upkeep until `end`; each question is answered after a round trip if `alive` says so,
+/// and found silent after two seconds otherwise. Returns the questions and the wake-ups.
+fn serve(
+    table: &mut Large,
+    end: Instant,
+    alive: impl Fn(Contact) -> bool,
+) -> (Vec<(Instant, Contact)>, usize) {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let (mut asked, mut wakes) = (Vec::new(), 0);
+    while let Some(now) = table.deadline().filter(|deadline| *deadline < end) {
+        wakes += 1;
+        let Some(question) = table.upkeep(now, &mut random) else { continue };
+        let (Upkeep::Ping(contact) | Upkeep::FindNode { via: contact, .. }) = question;
+        asked.push((now, contact));
+        if alive(contact) {
+            table.answered(now + RTT, contact, RTT, Proof::Verified);
+        } else {
+            table.silent(now + Duration::from_secs(2), &contact.addr);
+        }
+    }
+    (asked, wakes)
+}
+
+fn two_hundred() -> Large {
+    let mut table = table(40, TableConfig::default());
+    for n in 0..200u8 {
+        answers(&mut table, at(1), node(usize::from(n / 8), n));
+    }
+    assert_eq!(table.len(), 200);
+    table
+}
+
+#[test]
+fn a_full_table_at_rest_asks_everybody_in_turn_and_wakes_for_nothing_else() {
+    let mut table = two_hundred();
+    let hour = at(3_600);
+    let (asked, wakes) = serve(&mut table, hour, |_| true);
+    assert!(asked.windows(2).all(|w| w[1].0.since(w[0].0) >= Duration::from_secs(5)));
+    let everybody: BTreeSet<_> = asked.iter().map(|(_, contact)| contact.addr).collect();
+    assert_eq!(everybody.len(), 200);
+    // 45 minutes are left after the first 15: a question each 5 seconds at most.
+    assert!(asked.len() <= 540 && wakes <= asked.len() + 20, "{} {wakes}", asked.len());
+    assert_eq!(table.counts(hour).bad, 0);
+    assert!(table.counts(hour).good >= 160, "{:?}", table.counts(hour));
+}
+
+#[test]
+fn nobody_is_asked_again_while_the_question_is_open() {
+    let mut table = table(1, TableConfig::default());
+    answers(&mut table, at(0), node(0, 1));
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut times = Vec::new();
+    for second in 0..1_000 {
+        if table.upkeep(at(second), &mut random).is_some() {
+            times.push(second);
+        }
+    }
+    assert_eq!(times.first(), Some(&900));
+    assert!(times.windows(2).all(|w| w[1] - w[0] >= 15), "{times:?}");
+}
+
+#[test]
+fn after_an_outage_everybody_is_asked_again_though_seldom() {
+    for protected in [false, true] {
+        let mut table = full();
+        if protected {
+            (0..8).for_each(|n| table.protect(&node(0, n).addr, true));
+        }
+        let day = at(86_400);
+        let (asked, wakes) = serve(&mut table, day, |_| false);
+        assert_eq!(table.counts(day).bad, K);
+        // Twice at first, then once in a quarter of an hour each, and hardly a wake-up besides.
+        assert!(asked.len() <= K * (2 + 96) && wakes <= asked.len() + 200, "{}", asked.len());
+        let (_, _) = serve(&mut table, day + 20 * MINUTE, |_| true);
+        assert_eq!(table.counts(day + 20 * MINUTE).good, K);
+        assert!(table.deadline().is_some());
+    }
+}
+
+#[test]
+fn the_restored_and_the_silent_are_asked_soon() {
+    let mut table = full();
+    assert_eq!(table.deadline(), Some(at(900)));
+    table.silent(at(30), &node(0, 5).addr);
+    assert_eq!(table.deadline(), Some(at(45)));
+    let mut fresh = self::table(4, TableConfig::default());
+    fresh.restore(at(100), node(0, 1));
+    assert_eq!(fresh.deadline(), Some(at(105)));
+}
+
+#[test]
+fn upkeep_can_be_turned_off() {
+    let mut table = table(4, TableConfig { upkeep: false, ..TableConfig::default() });
+    answers(&mut table, at(0), node(0, 1));
+    assert_eq!(table.deadline(), None);
+    assert_eq!(table.upkeep(at(9_000), &mut ChaCha8Rng::seed_from_u64(1)), None);
+}
+
+#[test]
+fn at_the_end_of_time_it_rests() {
+    let mut table = full();
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let asked = (0..20).filter(|_| table.upkeep(Instant::NEVER, &mut random).is_some()).count();
+    assert_eq!(asked, 0);
+}
