@@ -5,6 +5,8 @@
 #![allow(missing_docs)]
 
 pub mod counting;
+pub mod laws;
 pub mod net;
 pub mod nodes;
+pub mod subjects;
 pub mod world;

@@ -85,7 +85,7 @@ impl Config {
             version: Some(*b"TY01"),
             address_check: AddressCheck::Prefer,
             diversity: true,
-            parallel: 4,
+            parallel: 16,
             timeout_min: Duration::from_millis(100),
             timeout_max: Duration::from_secs(4),
             questions: Some(Rate { per_second: 200, burst: 200 }),

@@ -436,7 +436,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 }
 
 /// A node that has not answered when this many thousandths of the others have is slow.
-const SOFT_QUANTILE: u32 = 900;
+const SOFT_QUANTILE: u32 = 860;
 /// Twice the time in which this many thousandths have answered makes it silent.
 const HARD_QUANTILE: u32 = 980;
 

@@ -1,0 +1,159 @@
+//! The machines of this workspace as subjects of the laws.
+
+use std::net::SocketAddr;
+
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
+use tinybt_core::dht::{Config, Dual, Event, Heap, Node, Port, Question};
+use tinybt_core::limits::DATAGRAM_MAX;
+use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Values};
+use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine};
+
+use crate::laws::Subject;
+use crate::nodes::{TestNode, addr, small};
+
+/// A node that begins at two addresses.
+#[derive(Clone, Debug)]
+pub struct NodeSubject {
+    /// How it behaves.
+    pub config: Config,
+}
+
+/// Both families as one machine.
+#[derive(Clone, Debug)]
+pub struct DualSubject;
+
+fn make(config: Config, seed: u64) -> TestNode {
+    let mut node = Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed));
+    match node.config().family {
+        Family::V4 => [0, 1].map(|index| node.add_source(addr(index))),
+        Family::V6 => [0, 1].map(|index| node.add_source(addr6(index))),
+    };
+    node
+}
+
+/// The `index`th IPv6 address.
+pub fn addr6(index: u16) -> SocketAddr {
+    SocketAddr::from(([0x2001, index + 1, 0, 0, 0, 0, 0, 7], 6881))
+}
+
+fn info_hash(which: u8) -> InfoHash {
+    InfoHash([which.wrapping_mul(37); 20])
+}
+
+fn ends(event: &Event) -> Option<String> {
+    match event {
+        Event::Finished { lookup, .. } => Some(format!("{lookup:?}")),
+        Event::Answered { ask, .. } | Event::Refused { ask, .. } | Event::Silent { ask } => {
+            Some(format!("{ask:?}"))
+        }
+        _ => None,
+    }
+}
+
+/// An answer to a query: right in most ways, wrong in some.
+pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
+    let Ok(message) = krpc::decode(sent) else { return vec![way] };
+    let Body::Query(query) = &message.body else { return vec![way] };
+    let family = if way & 0x40 == 0 { Family::V4 } else { Family::V6 };
+    let contacts: Vec<Contact> = (0..usize::from(way % 9))
+        .map(|index| Contact {
+            id: Id([way.wrapping_add(index as u8).wrapping_mul(53); 20]),
+            addr: match family {
+                Family::V4 => addr(usize::from(way) + index * 3),
+                Family::V6 => addr6(u16::from(way) + index as u16),
+            },
+        })
+        .collect();
+    let envelope = Envelope {
+        transaction: message.transaction,
+        version: Some(*b"XX01"),
+        read_only: way % 31 == 0,
+        external: Some(addr(77)),
+    };
+    let mut bytes = vec![0; DATAGRAM_MAX];
+    if way % 13 == 12 {
+        let len = krpc::encode_error(&mut bytes, &envelope, 203, b"no").expect("it fits");
+        bytes.truncate(len);
+        return bytes;
+    }
+    let (nodes, nodes6) = match family {
+        Family::V4 => (Some(&contacts[..]), None),
+        Family::V6 => (None, Some(&contacts[..])),
+    };
+    let packed = [way, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, way, 1, 2, 3, 4, 5];
+    let answer = Answer {
+        id: Id([way / 4; 20]),
+        nodes,
+        nodes6,
+        token: (way % 3 != 0).then_some(&packed[..4]),
+        values: (query.method == b"get_peers").then_some(Values { family, packed: [&packed, &[]] }),
+        ..Answer::default()
+    };
+    let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
+    bytes.truncate(len);
+    bytes
+}
+
+impl Subject for NodeSubject {
+    type Machine = TestNode;
+    const ROWS: usize = 64 + 8 + 2;
+
+    fn make(&self) -> TestNode {
+        make(self.config.clone(), 7)
+    }
+
+    fn command(&self, node: &mut TestNode, now: Instant, which: u8) -> Option<String> {
+        let hash = info_hash(which);
+        match which % 8 {
+            0 | 1 => node.get_peers(now, hash).ok().map(|id| format!("{id:?}")),
+            2 => node.find_node(now, hash.as_id()).ok().map(|id| format!("{id:?}")),
+            3 => node.announce(now, hash, Port::Implied).ok().map(|id| format!("{id:?}")),
+            4 => node.ask(addr(5), &Question::Ping).ok().map(|id| format!("{id:?}")),
+            5 => {
+                let question = Question::Method { name: b"vote", arguments: b"d1:xi1ee" };
+                node.ask(addr(6), &question).ok().map(|id| format!("{id:?}"))
+            }
+            6 => {
+                node.add_node(addr(usize::from(which)));
+                None
+            }
+            _ => {
+                node.block(now, addr(usize::from(which)), std::time::Duration::from_secs(9));
+                None
+            }
+        }
+    }
+
+    fn ends(&self, event: &Event) -> Option<String> {
+        ends(event)
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        answer(sent, way)
+    }
+}
+
+impl Subject for DualSubject {
+    type Machine = Dual<Heap, ChaCha8Rng>;
+    const ROWS: usize = 2 * (64 + 8 + 2);
+
+    fn make(&self) -> Self::Machine {
+        let v4 = make(Config::new(Family::V4), 8);
+        Dual::new(Some(v4), Some(make(Config::new(Family::V6), 9)))
+    }
+
+    fn command(&self, dual: &mut Self::Machine, now: Instant, which: u8) -> Option<String> {
+        let family = if which & 8 == 0 { Family::V4 } else { Family::V6 };
+        let node = dual.node_mut(family)?;
+        NodeSubject { config: Config::new(family) }.command(node, now, which)
+    }
+
+    fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<String> {
+        ends(event)
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        answer(sent, way)
+    }
+}
