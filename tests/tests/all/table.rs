@@ -222,7 +222,12 @@ impl Model {
         assert_eq!((ids.len(), addrs.len()), (all.len(), all.len()), "an id or address twice");
         assert!(!self.config.diversity || networks.len() == all.len(), "a network twice");
         assert!(!ids.contains(&self.table.own()), "our own id");
-        assert!(self.protected.is_subset(&addrs), "a protected node is gone");
+        let marked = all.iter().filter(|entry| entry.protected).map(|entry| entry.contact.addr);
+        assert_eq!(
+            marked.collect::<BTreeSet<_>>(),
+            self.protected,
+            "not those that were protected"
+        );
 
         let homes: Vec<_> = all.iter().map(|entry| self.home(entry.contact.id)).collect();
         assert!(homes.is_sorted_by(|a, b| a >= b), "out of order, so in the wrong bucket");
@@ -455,7 +460,7 @@ fn proof_is_preferred_and_the_proven_to_the_remembered() {
         assert_eq!(answers(&mut table, at(2), node(0, 40)), prefer_verified);
         assert_eq!(table.counts(at(2)).reserves, 1, "whoever lost the place is kept in reserve");
     }
-    let mut table = table(1, TableConfig::default());
+    let mut table = table(1, TableConfig { prefer_verified: false, ..TableConfig::default() });
     for n in 0..K as u8 {
         table.restore(at(0), node(0, n));
     }
@@ -471,8 +476,10 @@ fn what_is_restored_does_not_drive_out_the_reserves() {
         answers(&mut table, at(10), node(0, n));
     }
     table.restore(at(11), node(0, 50));
-    for _ in 0..2 {
-        table.silent(at(12), &node(0, 0).addr);
+    for n in 0..RESERVES_MAX as u8 {
+        for _ in 0..2 {
+            table.silent(at(12), &node(0, n).addr);
+        }
     }
     assert_eq!(table.counts(at(12)).good, K);
 }
@@ -495,6 +502,23 @@ fn a_protected_node_leaves_only_when_told_to() {
     assert!(has(&table, node(0, 20)) && has(&table, dear));
     table.remove(&dear.addr);
     assert!(!has(&table, dear));
+}
+
+#[test]
+fn ids_that_differ_late_are_still_told_apart() {
+    let mut table = table(4, TableConfig::default());
+    let twin = |last: u8| {
+        let mut contact = node(0, 200 + last);
+        contact.id = id(0, 1);
+        contact.id.0[19] = last;
+        contact
+    };
+    for last in [3, 1, 6, 0, 4] {
+        answers(&mut table, at(1), twin(last));
+    }
+    let mut found = heapless::Vec::<_, 3>::new();
+    table.closest(at(1), twin(1).id, Quality::Good, &mut found);
+    assert_eq!(found.as_slice(), [twin(1), twin(0), twin(3)]);
 }
 
 #[test]
@@ -594,6 +618,30 @@ fn after_an_outage_everybody_is_asked_again_though_seldom() {
         assert_eq!(table.counts(day + 20 * MINUTE).good, K);
         assert!(table.deadline().is_some());
     }
+}
+
+#[test]
+fn a_bucket_with_room_waits_while_nobody_is_there_to_ask() {
+    let mut table = table(4, TableConfig::default());
+    (0..3).for_each(|n| assert!(answers(&mut table, at(0), node(0, n))));
+    let (asked, wakes) = serve(&mut table, at(86_400), |_| false);
+    assert!(asked.len() <= 3 * (2 + 96) && wakes <= asked.len() + 200, "{} {wakes}", asked.len());
+}
+
+#[test]
+fn a_bucket_with_room_is_looked_after_though_all_its_nodes_are_lively() {
+    let mut table = table(4, TableConfig::default());
+    let known = node(0, 1);
+    answers(&mut table, at(0), known);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut asked = Vec::new();
+    for minute in 0..60 {
+        table.asked_us(at(60 * minute), &known);
+        if let Some(Upkeep::FindNode { .. }) = table.upkeep(at(60 * minute), &mut random) {
+            asked.push(minute);
+        }
+    }
+    assert_eq!(asked, [15, 30, 45]);
 }
 
 #[test]

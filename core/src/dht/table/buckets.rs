@@ -106,21 +106,21 @@ impl<L: List<Bucket>> Table<L> {
         }
     }
 
-    /// Splits the last bucket in two. False if there is no room.
+    /// Splits the last bucket in two. False if there is no room. Nobody is in reserve there: a last
+    /// bucket keeps reserves only where it cannot split.
     fn split(&mut self) -> bool {
         let shared = self.buckets.len();
         if !self.can_split() || self.buckets.push(Bucket::default()).is_err() {
             return false;
         }
         let own = self.own;
-        let prefer = self.config.prefer_verified;
         let Some([old, new]) = self.buckets.last_chunk_mut::<2>() else { return false };
         new.refreshed = old.refreshed;
         let moves = |e: &Entry| e.contact.id.distance(own).leading_zeros() as usize >= shared;
-        move_if(&mut old.entries, &mut new.entries, moves);
-        move_if(&mut old.reserves, &mut new.reserves, moves);
-        old.fill(prefer);
-        new.fill(prefer);
+        for entry in old.entries.iter().filter(|entry| moves(entry)) {
+            let _ = new.entries.push(*entry);
+        }
+        old.entries.retain(|entry| !moves(entry));
         true
     }
 
@@ -232,17 +232,6 @@ impl<L: List<Bucket>> Table<L> {
         }
         Id(bytes)
     }
-}
-
-fn move_if<const N: usize>(
-    from: &mut Vec<Entry, N, u8>,
-    to: &mut Vec<Entry, N, u8>,
-    moves: impl Fn(&Entry) -> bool,
-) {
-    for entry in from.iter().filter(|entry| moves(entry)) {
-        let _ = to.push(*entry);
-    }
-    from.retain(|entry| !moves(entry));
 }
 
 impl<L: List<Bucket>> Routing for Table<L> {
