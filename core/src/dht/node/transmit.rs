@@ -123,9 +123,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.bootstrap.begun();
     }
 
-    /// Whether the table's upkeep has to wait for a lookup that does the same work.
+    /// Whether the table's upkeep has to wait: for the network, or for its turn.
     pub(super) fn upkeep_waits(&self) -> bool {
-        !self.config.upkeep.refresh || self.bootstrap.health() == Health::Offline
+        !self.config.upkeep.refresh
+            || self.bootstrap.health() == Health::Offline
+            || self.held.is_some()
+            || self.queries.is_full()
     }
 
     // Replies.
@@ -376,6 +379,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     fn send_upkeep(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         if !self.destinations.has_room(now) {
+            self.held = Some(self.destinations.ready_at(now));
             return None;
         }
         if !self.verifying {
