@@ -363,7 +363,12 @@ impl Lookup {
 
     /// Whether the search is over: the `K` closest that were not passed over have answered, or
     /// there is nobody left to ask.
+    ///
+    /// Over is over: who is heard of while the closest are being told is not asked any more.
     pub fn has_converged(&self) -> bool {
+        if self.announcing {
+            return true;
+        }
         let mut confirmed = 0;
         for candidate in &self.shortlist {
             match candidate.state {

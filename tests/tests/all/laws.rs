@@ -205,5 +205,6 @@ fn the_checker_sees_each_law_broken() {
     }
     let found =
         check(&ToySubject("Punctuality", Default::default()), &[ops[0].clone(), Op::Deadline]);
-    assert!(matches!(&found, Err(Broken { law: "Punctuality" | "Patience", .. })), "{found:?}");
+    // A wait is always for later, so a deadline that does not move shows as a lack of progress.
+    assert!(matches!(&found, Err(Broken { law: "Punctuality" | "Progress", .. })), "{found:?}");
 }
