@@ -1,7 +1,13 @@
 //! One integration-test binary, a module a subject.
 #![allow(missing_docs)]
 
+mod allocation_wire;
 mod laws;
 mod network;
 mod shunned;
 mod table;
+mod wire_bencode;
+mod wire_compact;
+mod wire_krpc_malformed;
+mod wire_krpc_properties;
+mod wire_krpc_vectors;
