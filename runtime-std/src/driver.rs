@@ -96,7 +96,8 @@ impl<M: Machine> Driver<M> {
     /// What the operating system says about waiting. Errors of single datagrams end nothing: on
     /// the internet they are no news.
     pub fn turn(&mut self, mut tell: impl FnMut(&mut M, Instant, M::Event)) -> io::Result<()> {
-        let deadline = self.drain(&mut tell);
+        let now = self.now();
+        let deadline = self.drain(now, &mut tell);
         let timeout = match deadline {
             _ if self.sockets.iter().any(|socket| socket.ready) => Some(Duration::ZERO),
             deadline => deadline.map(|at| at.since(self.now())),
@@ -126,7 +127,7 @@ impl<M: Machine> Driver<M> {
                     let now = self.now();
                     let datagram = self.inbox.get(..len).unwrap_or_default();
                     if self.machine.handle_datagram(now, from, datagram).is_ok() {
-                        self.drain(tell);
+                        self.drain(now, tell);
                     }
                 }
                 Ok(_) => {}
@@ -137,8 +138,11 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    fn drain(&mut self, tell: &mut impl FnMut(&mut M, Instant, M::Event)) -> Option<Instant> {
-        let now = self.now();
+    fn drain(
+        &mut self,
+        now: Instant,
+        tell: &mut impl FnMut(&mut M, Instant, M::Event),
+    ) -> Option<Instant> {
         loop {
             match self.machine.step(now, &mut self.outbox) {
                 Step::Send(transmit) => {

@@ -22,6 +22,8 @@ pub type TokenBytes = [u8; 8];
 #[derive(Clone)]
 pub struct Tokens {
     secret: [u8; 16],
+    /// The period that a token was made in last, and its secret.
+    current: (u64, [u8; 16]),
 }
 
 impl Tokens {
@@ -31,23 +33,27 @@ impl Tokens {
     pub fn new(random: &mut impl CryptoRng) -> Self {
         let mut secret = [0; 16];
         random.fill_bytes(&mut secret);
-        Self { secret }
+        Self { secret, current: (0, derive(&secret, 0)) }
     }
 
     /// The token of an address for an info-hash.
-    pub fn make(&self, now: Instant, ip: IpAddr, info_hash: &InfoHash) -> TokenBytes {
-        self.of_period(Self::period(now), ip, info_hash)
+    pub fn make(&mut self, now: Instant, ip: IpAddr, info_hash: &InfoHash) -> TokenBytes {
+        let period = Self::period(now);
+        if self.current.0 != period {
+            self.current = (period, derive(&self.secret, period));
+        }
+        keyed(&self.current.1, ip, info_hash)
     }
 
     /// Whether this is a token of the address for the info-hash, made in this period or the last.
     pub fn check(&self, now: Instant, ip: IpAddr, info_hash: &InfoHash, token: &[u8]) -> bool {
         let Ok(token) = <TokenBytes>::try_from(token) else { return false };
-        let token = u64::from_le_bytes(token);
         let period = Self::period(now);
         let matches = |period| {
-            let good = u64::from_le_bytes(self.of_period(period, ip, info_hash));
+            let secret = derive(&self.secret, period);
+            let good = keyed(&secret, ip, info_hash);
             // Compared as one number: the time it takes tells nothing of where they differ.
-            good ^ token == 0
+            u64::from_le_bytes(good) ^ u64::from_le_bytes(token) == 0
         };
         // Both are computed, whichever matches.
         matches(period) | matches(period.wrapping_sub(1))
@@ -56,24 +62,31 @@ impl Tokens {
     fn period(now: Instant) -> u64 {
         now.as_micros() / Self::PERIOD_MICROS
     }
+}
 
-    fn of_period(&self, period: u64, ip: IpAddr, info_hash: &InfoHash) -> TokenBytes {
-        let mut derived = [0; 16];
-        let (low, high) = derived.split_at_mut(8);
-        for (half, part) in [low, high].into_iter().zip(0u8..) {
-            let mut hasher = SipHasher24::new_with_key(&self.secret);
-            hasher.write(&period.to_le_bytes());
-            hasher.write(&[part]);
-            half.copy_from_slice(&hasher.finish().to_le_bytes());
-        }
-        let mut hasher = SipHasher24::new_with_key(&derived);
-        match ip {
-            IpAddr::V4(ip) => hasher.write(&ip.octets()),
-            IpAddr::V6(ip) => hasher.write(&ip.octets()),
-        }
-        hasher.write(&info_hash.0);
-        hasher.finish().to_le_bytes()
+/// The secret of a period.
+fn derive(secret: &[u8; 16], period: u64) -> [u8; 16] {
+    let mut derived = [0; 16];
+    for (half, part) in derived.chunks_exact_mut(8).zip(0u8..) {
+        let mut hasher = SipHasher24::new_with_key(secret);
+        hasher.write(&period.to_le_bytes());
+        hasher.write(&[part]);
+        half.copy_from_slice(&hasher.finish().to_le_bytes());
     }
+    derived
+}
+
+fn keyed(secret: &[u8; 16], ip: IpAddr, info_hash: &InfoHash) -> TokenBytes {
+    let mut bytes = [0; 36];
+    let (place, hash) = bytes.split_at_mut(16);
+    match ip {
+        // In the form of an address mapped into IPv6, so that no two collide.
+        IpAddr::V4(ip) => place.copy_from_slice(&ip.to_ipv6_mapped().octets()),
+        IpAddr::V6(ip) => place.copy_from_slice(&ip.octets()),
+    }
+    // 16 and 20 bytes: the two parts of 36.
+    hash.copy_from_slice(&info_hash.0);
+    SipHasher24::new_with_key(secret).hash(&bytes).to_le_bytes()
 }
 
 impl core::fmt::Debug for Tokens {
