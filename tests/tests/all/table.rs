@@ -84,13 +84,13 @@ enum Op {
 }
 
 fn contacts() -> impl Strategy<Value = Contact> {
-    // Few ids and few addresses, so that they clash.
-    (0usize..9, 0u64..9, 0u8..40, 0u8..2, 0u16..2).prop_map(
-        |(shared, seed, network, host, port)| Contact {
-            id: id(shared, seed),
-            addr: addr(network, host, 6881 + port),
-        },
-    )
+    // Most are some of a few nodes, which are met again; the others clash with them.
+    let known = (0u8..60).prop_map(|n| node(usize::from(n % 7), n));
+    let claims = (0u8..60, 0u8..60, 0u8..2, 0u16..2).prop_map(|(who, network, host, port)| {
+        let addr = addr(network, 1 + host, 6881 + port);
+        Contact { addr, ..node(usize::from(who % 7), who) }
+    });
+    prop_oneof![4 => known, 1 => claims]
 }
 
 fn ops() -> impl Strategy<Value = Op> {
@@ -396,7 +396,8 @@ fn who_gets_the_place_when_two_claim_an_id_an_address_or_a_network() {
     let moved = Contact { addr: addr(50, 1, 6881), ..old };
     let neighbour = Contact { id: id(0, 78), addr: addr(1, 2, 6881) };
     let other_port = Contact { id: id(0, 79), addr: addr(1, 1, 6882) };
-    // Newcomer, diversity, silences of the old one, who is in the table after the newcomer answered.
+    // Newcomer, diversity, silences of the old one, who is in the table after the newcomer answered
+    // when the old one has not been heard of for an hour.
     let cases = [
         ("made anew", remade, true, 0, [false, true]),
         ("moved, the old one answers", moved, true, 0, [true, false]),
@@ -413,7 +414,7 @@ fn who_gets_the_place_when_two_claim_an_id_an_address_or_a_network() {
         for _ in 0..silences {
             table.silent(at(1), &old.addr);
         }
-        answers(&mut table, at(2), newcomer);
+        answers(&mut table, at(3_600), newcomer);
         assert_eq!([has(&table, old), has(&table, newcomer)], expected, "{name}");
     }
 }
@@ -435,6 +436,55 @@ fn every_rival_has_to_give_way_not_only_the_first() {
 }
 
 #[test]
+fn whoever_is_in_reserve_holds_an_id_or_network_as_long_as_it_is_good() {
+    let claim = Contact { id: id(1, 60), addr: addr(20, 2, 6881) };
+    for (now, expected) in [(900, false), (910, true)] {
+        let mut table = table(4, TableConfig::default());
+        for n in (0..K as u8).chain([20]) {
+            answers(&mut table, at(10), node(0, n));
+        }
+        assert_eq!(table.counts(at(10)).reserves, 1);
+        assert_eq!(table.wants(at(now), claim), expected, "at second {now}");
+        assert_eq!(answers(&mut table, at(now), claim), expected, "at second {now}");
+    }
+}
+
+#[test]
+fn one_from_the_reserve_is_asked_at_once_if_nothing_was_heard_of_it_for_long() {
+    let mut table = full();
+    answers(&mut table, at(10), node(0, 20));
+    for n in 0..K as u8 {
+        answers(&mut table, at(800), node(0, n));
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    assert_eq!(table.upkeep(at(920), &mut random), None);
+    assert_eq!(table.deadline(), Some(at(1_700)));
+    for _ in 0..2 {
+        table.silent(at(1_000), &node(0, 0).addr);
+    }
+    assert_eq!(table.deadline(), Some(at(1_005)));
+    assert_eq!(table.upkeep(at(1_005), &mut random), Some(Upkeep::Ping(node(0, 20))));
+}
+
+#[test]
+fn a_question_of_one_restored_proves_nothing() {
+    let mut table = table(4, TableConfig::default());
+    table.restore(at(1), node(0, 1));
+    assert!(!table.asked_us(at(2), &node(0, 1)));
+    assert_eq!((entries(&table)[0].heard, table.counts(at(2)).good), (Instant::EPOCH, 0));
+}
+
+#[test]
+fn around_a_new_id_there_are_no_more_buckets_than_needed() {
+    let mut table = two_hundred();
+    let buckets = table.counts(at(1)).buckets;
+    table.rebase(at(2), id(0, 5));
+    let counts = table.counts(at(2));
+    assert!(counts.buckets < buckets / 2, "{counts:?}");
+    assert!(table.len() >= K);
+}
+
+#[test]
 fn wants_whoever_could_be_kept() {
     let mut table = full();
     let newcomer = node(0, 30);
@@ -448,6 +498,10 @@ fn wants_whoever_could_be_kept() {
     assert!(!table.wants(at(10), node(0, 3)), "known");
     let claim = Contact { id: id(0, 90), ..node(0, 3) };
     assert!(!table.wants(at(10), claim), "a claim, and the known one answers");
+    let exempt = Contact { addr: SocketAddr::from(([10, 0, 0, 1], 6881)), ..newcomer };
+    assert!(!table.wants(at(10), exempt), "all there are verified");
+    table.answered(at(10), node(0, 3), RTT, Proof::Unverified);
+    assert!(table.wants(at(10), exempt) && !table.wants(at(10), newcomer));
 }
 
 #[test]
@@ -623,25 +677,28 @@ fn after_an_outage_everybody_is_asked_again_though_seldom() {
 #[test]
 fn a_bucket_with_room_waits_while_nobody_is_there_to_ask() {
     let mut table = table(4, TableConfig::default());
-    (0..3).for_each(|n| assert!(answers(&mut table, at(0), node(0, n))));
+    for n in 0..9 {
+        answers(&mut table, at(0), node(0, n));
+    }
+    assert_eq!(table.counts(at(0)).buckets, 2, "one of them empty");
     let (asked, wakes) = serve(&mut table, at(86_400), |_| false);
-    assert!(asked.len() <= 3 * (2 + 96) && wakes <= asked.len() + 200, "{} {wakes}", asked.len());
+    assert!(asked.len() <= 9 * (2 + 97) && wakes <= asked.len() + 200, "{} {wakes}", asked.len());
 }
 
 #[test]
 fn a_bucket_with_room_is_looked_after_though_all_its_nodes_are_lively() {
     let mut table = table(4, TableConfig::default());
     let known = node(0, 1);
-    answers(&mut table, at(0), known);
+    answers(&mut table, at(600), known);
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut asked = Vec::new();
-    for minute in 0..60 {
+    for minute in 10..60 {
         table.asked_us(at(60 * minute), &known);
         if let Some(Upkeep::FindNode { .. }) = table.upkeep(at(60 * minute), &mut random) {
             asked.push(minute);
         }
     }
-    assert_eq!(asked, [15, 30, 45]);
+    assert_eq!(asked, [25, 40, 55]);
 }
 
 #[test]

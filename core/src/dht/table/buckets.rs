@@ -20,6 +20,27 @@ use crate::time::Instant;
 const BITS: usize = 160;
 
 /// The default routing table, with as many buckets as its list has room for.
+///
+/// In a [`heapless::Vec`] it is inline and needs no allocator; a bucket takes about 1 kB.
+///
+/// ```
+/// use core::time::Duration;
+/// use tinybt_core::dht::table::{Bucket, Proof, Quality, Routing, Table, TableConfig};
+/// use tinybt_core::{Contact, Id, Instant, heapless};
+///
+/// let buckets = heapless::Vec::<Bucket, 16>::new();
+/// let mut table = Table::new(Id([7; 20]), TableConfig::default(), buckets);
+/// let contact = Contact { id: Id([1; 20]), addr: ([203, 0, 113, 5], 6881).into() };
+///
+/// let now = Instant::from_secs(60);
+/// assert!(table.answered(now, contact, Duration::from_millis(90), Proof::Unverified));
+///
+/// let mut found = heapless::Vec::<Contact, 8>::new();
+/// table.closest(now, Id([2; 20]), Quality::Good, &mut found);
+/// assert_eq!(found.as_slice(), [contact]);
+/// // It is asked whether it is still there when nothing was heard of it for 15 minutes.
+/// assert_eq!(table.deadline(), Some(now + Duration::from_secs(15 * 60)));
+/// ```
 #[derive(Debug)]
 pub struct Table<L: List<Bucket>> {
     own: Id,
@@ -342,9 +363,9 @@ impl<L: List<Bucket>> Routing for Table<L> {
             protected: false,
         };
         let prefer = self.config.prefer_verified;
+        // Nobody is in reserve where a split would make room.
         let room = !bucket.entries.is_full()
             || !bucket.reserves.is_full()
-            || (index + 1 == self.buckets.len() && self.can_split())
             || bucket.entries.iter().any(|entry| entry.gives_way(&new, prefer).is_some())
             || bucket.reserves.iter().any(|e| !e.protected && !e.is_good(self.lately(now)));
         // What it claims is unproven, so whoever is at its address is left in peace.
