@@ -27,7 +27,7 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use crate::contact::{Contact, Network};
-use crate::id::{Distance, Id};
+use crate::id::Id;
 use crate::limits::{ANNOUNCES_MAX, K, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
 
 /// A token as a node gave it, to give back with an announce.
@@ -51,7 +51,6 @@ pub struct Lookup {
 pub struct Candidate {
     /// Who and where.
     pub contact: Contact,
-    distance: Distance,
     state: State,
     announce: State,
     /// Times asked to search; times asked to store.
@@ -159,7 +158,6 @@ impl Lookup {
         }
         self.insert(Candidate {
             contact,
-            distance: contact.id.distance(self.target),
             state: State::Fresh,
             announce: State::Fresh,
             tries: [0; 2],
@@ -170,7 +168,9 @@ impl Lookup {
     }
 
     fn insert(&mut self, candidate: Candidate) -> bool {
-        let at = self.shortlist.partition_point(|c| c.distance < candidate.distance);
+        let distance = |candidate: &Candidate| candidate.contact.id.distance(self.target);
+        let new = distance(&candidate);
+        let at = self.shortlist.partition_point(|known| distance(known) < new);
         if self.shortlist.is_full() {
             // The farthest that no question is open to gives way.
             let Some(last) = self.shortlist.iter().rposition(|c| c.open == [0; 2]) else {

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod allocation_wire;
+mod bounds;
 mod laws;
 mod network;
 mod shunned;
