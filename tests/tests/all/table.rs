@@ -524,6 +524,34 @@ fn proof_is_preferred_and_the_proven_to_the_remembered() {
 }
 
 #[test]
+fn of_those_that_may_be_displaced_the_one_unheard_for_longest_is() {
+    let mut table = table(1, TableConfig::default());
+    for n in 0..K as u8 {
+        let heard = at(10 + u64::from(n * 3 % 8));
+        table.answered(heard, node(0, n), RTT, Proof::Unverified);
+    }
+    for (newcomer, displaced) in [(40, 0), (41, 3), (42, 6)] {
+        assert!(answers(&mut table, at(30), node(0, newcomer)));
+        assert!(!has(&table, node(0, displaced)), "{displaced} gives way to {newcomer}");
+    }
+}
+
+#[test]
+fn one_that_is_protected_in_reserve_is_not_driven_out() {
+    let mut table = full();
+    (0..K as u8).for_each(|n| table.protect(&node(0, n).addr, true));
+    let dear = node(0, 20);
+    answers(&mut table, at(10), dear);
+    table.protect(&dear.addr, true);
+    for n in 30..40 {
+        answers(&mut table, at(u64::from(n)), node(0, n));
+    }
+    assert!(!has(&table, dear), "all places are taken by others like it");
+    table.remove(&node(0, 0).addr);
+    assert!(has(&table, dear));
+}
+
+#[test]
 fn what_is_restored_does_not_drive_out_the_reserves() {
     let mut table = full();
     for n in 20..20 + RESERVES_MAX as u8 {
@@ -693,12 +721,17 @@ fn a_bucket_with_room_is_looked_after_though_all_its_nodes_are_lively() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut asked = Vec::new();
     for minute in 10..60 {
+        if minute == 20 {
+            // The bucket has changed, which is as good as a refresh.
+            answers(&mut table, at(60 * minute), node(0, 2));
+        }
         table.asked_us(at(60 * minute), &known);
+        table.asked_us(at(60 * minute), &node(0, 2));
         if let Some(Upkeep::FindNode { .. }) = table.upkeep(at(60 * minute), &mut random) {
             asked.push(minute);
         }
     }
-    assert_eq!(asked, [25, 40, 55]);
+    assert_eq!(asked, [35, 50]);
 }
 
 #[test]
@@ -707,6 +740,11 @@ fn the_restored_and_the_silent_are_asked_soon() {
     assert_eq!(table.deadline(), Some(at(900)));
     table.silent(at(30), &node(0, 5).addr);
     assert_eq!(table.deadline(), Some(at(45)));
+    // It asks us, and yet has not answered.
+    assert!(table.asked_us(at(40), &node(0, 5)));
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    assert_eq!(table.upkeep(at(45), &mut random), None);
+    assert_eq!(table.deadline(), Some(at(55)));
     let mut fresh = self::table(4, TableConfig::default());
     fresh.restore(at(100), node(0, 1));
     assert_eq!(fresh.deadline(), Some(at(105)));
