@@ -122,8 +122,10 @@ fn what_is_tolerated() {
         assert_eq!(query.method, b"ping", "{datagram}");
         assert_eq!(query.id(), Ok(Id(*b"abcdefghij0123456789")), "{datagram}");
     }
-    let read_only = format!("d1:rd2:id{A}e2:roi1e1:t1:x1:y1:re");
-    assert!(krpc::decode(read_only.as_bytes()).unwrap().read_only);
+    for (flags, expected) in [("2:roi1e", true), ("2:roi0e2:roi1e", false), ("2:ro1:1", false)] {
+        let response = format!("d1:rd2:id{A}e{flags}1:t1:x1:y1:re");
+        assert_eq!(krpc::decode(response.as_bytes()).unwrap().read_only, expected, "{flags}");
+    }
 }
 
 #[test]

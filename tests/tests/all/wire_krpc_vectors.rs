@@ -415,3 +415,40 @@ fn foreign_methods_and_answers_get_our_id_in_its_place() {
         assert_eq!(with_id(bad.as_bytes()), Err(krpc::EncodeError::Value), "{bad}");
     }
 }
+
+#[test]
+fn what_is_not_bencoding_does_not_go_out() {
+    let mut buffer = [0; 500];
+    let (key, signature) = ([b'k'; 32], [b's'; 64]);
+    for value in [&b""[..], b"abc", b"i1", b"i1ei2e", b"1:ab", b"d1:ae"] {
+        let refused = Err(krpc::EncodeError::Value);
+        let put = Question::PutImmutable { target: M, token: b"", value };
+        assert_eq!(encode_query(&mut buffer, &AA, A, &put), refused);
+        let put = Question::PutMutable {
+            target: M,
+            token: b"",
+            value,
+            key: &key,
+            signature: &signature,
+            seq: 0,
+            salt: b"",
+            cas: None,
+        };
+        assert_eq!(encode_query(&mut buffer, &AA, A, &put), refused);
+        let item = Item { value: Some(value), ..Item::default() };
+        let answer = Answer { item: Some(item), ..Answer::default() };
+        assert_eq!(encode_response(&mut buffer, &AA, &answer), refused);
+    }
+}
+
+#[test]
+fn contacts_of_the_other_family_are_passed_over() {
+    let v4 = Contact { id: M, addr: addr("1.2.3.4:5") };
+    let v6 = Contact { id: A, addr: addr("[::1]:5") };
+    let mixed = [v6, v4, v6, v4];
+    let answer =
+        Answer { id: M, nodes: Some(&mixed), nodes6: Some(&mixed[..2]), ..Answer::default() };
+    read_response(&response(&AA, &answer), |_, response| {
+        assert!(response.nodes().eq([v4, v4]) && response.nodes6().eq([v6]));
+    });
+}

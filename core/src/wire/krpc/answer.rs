@@ -136,10 +136,10 @@ pub fn encode_response(
     if let Some(values) = &answer.values {
         // `values` ends the dictionary: what is behind it has a known length.
         w.array(b"6:valuesl");
-        let room = w.room().saturating_sub(2 + envelope.tail_len_max());
+        let room = w.room().saturating_sub(2 + envelope.tail_len());
         match values.family {
-            Family::V4 => packed::<2, 6, 8>(w, b"6:", values.packed, room),
-            Family::V6 => packed::<3, 18, 21>(w, b"18:", values.packed, room),
+            Family::V4 => packed(w, values.packed, room, string_v4),
+            Family::V6 => packed(w, values.packed, room, string_v6),
         }
         w.end();
     }
@@ -163,13 +163,12 @@ fn contacts(w: &mut Writer<'_>, family: Family, contacts: &[Contact]) {
 
 /// Packed peers as a list of strings, as many as fit into `room`.
 #[inline(always)]
-fn packed<const HEAD: usize, const PEER: usize, const STRING: usize>(
+fn packed<const PEER: usize, const STRING: usize>(
     w: &mut Writer<'_>,
-    head: &[u8; HEAD],
     runs: [&[u8]; 2],
     room: usize,
+    string: impl Fn(&[u8; PEER]) -> [u8; STRING],
 ) {
-    const { assert!(HEAD + PEER == STRING) };
     let mut most = room / STRING;
     for run in runs {
         let (peers, _) = run.as_chunks::<PEER>();
@@ -178,14 +177,28 @@ fn packed<const HEAD: usize, const PEER: usize, const STRING: usize>(
         let Some(place) = w.reserve(peers.len().saturating_mul(STRING)) else { return };
         let (places, _) = place.as_chunks_mut::<STRING>();
         for (place, peer) in places.iter_mut().zip(peers) {
-            if let Some((left, right)) = place.split_first_chunk_mut() {
-                *left = *head;
-                if let Some(right) = right.first_chunk_mut() {
-                    *right = *peer;
-                }
-            }
+            *place = string(peer);
         }
     }
+}
+
+/// As a number, since one store of eight bytes is faster than three of two, four and two.
+#[inline(always)]
+fn string_v4(&[a, b, c, d, high, low]: &[u8; 6]) -> [u8; 8] {
+    let head = u64::from(u16::from_le_bytes(*b"6:"));
+    let ip = u64::from(u32::from_le_bytes([a, b, c, d]));
+    let port = u64::from(u16::from_le_bytes([high, low]));
+    (head | ip << 16 | port << 48).to_le_bytes()
+}
+
+#[inline(always)]
+fn string_v6(peer: &[u8; 18]) -> [u8; 21] {
+    let mut string = [0; 21];
+    if let Some((head, body)) = string.split_first_chunk_mut() {
+        *head = *b"18:";
+        body.copy_from_slice(peer);
+    }
+    string
 }
 
 /// Writes a response whose dictionary is the application's: sorted keys; `id` is added where it is

@@ -111,7 +111,15 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
         return Err(DecodeError::NotKrpc);
     }
     let mut top = Top::default();
-    while let Some(key) = reader.key()? {
+    loop {
+        // Nearly every key is a letter.
+        let key = match reader.string_of::<1>(b"1:") {
+            Some(letter) => letter,
+            None => match reader.key()? {
+                Some(key) => key,
+                None => break,
+            },
+        };
         match *key {
             [key @ (b'a' | b'r')] if top.fields_of == 0 => {
                 top.fields_of = key;

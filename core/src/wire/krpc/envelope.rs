@@ -55,10 +55,11 @@ impl Envelope<'_> {
         w.array(kind);
     }
 
-    /// The most that the tail can take.
-    pub(super) fn tail_len_max(&self) -> usize {
-        let key_and_length = 3 + 20;
-        self.transaction.len().saturating_add(key_and_length + 9 + 7)
+    /// How many bytes the tail takes.
+    pub(super) fn tail_len(&self) -> usize {
+        let digits = self.transaction.len().checked_ilog10().unwrap_or(0) as usize + 1;
+        let version = if self.version.is_some() { 9 } else { 0 };
+        (3 + digits + 1 + version + 7_usize).saturating_add(self.transaction.len())
     }
 }
 
