@@ -5,6 +5,7 @@
 #![allow(missing_docs)]
 
 pub mod counting;
+pub mod fuzz_laws;
 pub mod fuzz_wire;
 pub mod laws;
 pub mod net;

@@ -7,6 +7,7 @@ mod laws;
 mod network;
 mod shunned;
 mod table;
+mod tidy;
 mod wire_bencode;
 mod wire_compact;
 mod wire_krpc_malformed;

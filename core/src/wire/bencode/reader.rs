@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), Error> {
+    fn step_over(&mut self, byte: u8) -> Result<(), Error> {
         match *self.rest {
             [first, ref rest @ ..] if first == byte => {
                 self.rest = rest;
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
     /// If something else comes next.
     #[inline]
     pub fn enter_dictionary(&mut self) -> Result<(), Error> {
-        self.expect(b'd')
+        self.step_over(b'd')
     }
 
     /// Steps into a list; see with [`Reader::more`] whether an item follows.
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
     /// If something else comes next.
     #[inline]
     pub fn enter_list(&mut self) -> Result<(), Error> {
-        self.expect(b'l')
+        self.step_over(b'l')
     }
 
     /// Within a list: whether an item follows. Steps out of the list where none does.
