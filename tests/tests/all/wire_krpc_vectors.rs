@@ -330,6 +330,27 @@ fn bep_44_items() {
         assert_eq!((query.sequence(), query.compare_and_swap()), (Some(4), Some(3)));
         assert_eq!((query.salt(), query.value()), (Some(&b"foobar"[..]), Some(&b"li1ei2ee"[..])));
     });
+    let Question::PutMutable { target, token, value, .. } = mutable else { unreachable!() };
+    let plain = Question::PutMutable {
+        target,
+        token,
+        value,
+        key: &key,
+        signature: &signature,
+        seq: 0,
+        salt: b"",
+        cas: None,
+    };
+    let expected = [
+        &b"d1:ad2:id20:abcdefghij01234567891:k32:"[..],
+        &key,
+        b"3:seqi0e3:sig64:",
+        &signature,
+        b"6:target20:mnopqrstuvwxyz1234565:token2:tk1:vli1ei2eee1:q3:put1:t2:aa1:y1:qe",
+    ];
+    asks(&plain, &expected.concat(), "put", |query| {
+        assert_eq!((query.salt(), query.compare_and_swap()), (None, None));
+    });
     let item = Item {
         value: Some(b"li1ei2ee"),
         key: Some(&key),

@@ -148,11 +148,8 @@ impl Iterator for Values<'_> {
 impl Values<'_> {
     /// What an item other than an IPv4 peer is; `None` at the end.
     fn other(&mut self) -> Option<Option<SocketAddr>> {
-        if !self.reader.more().ok()? {
-            self.reader = Reader::new(&[]);
-            return None;
-        }
-        let item = self.reader.raw().ok()?;
+        // Nothing is behind the end of the list, so it stays the end.
+        let item = self.reader.more().ok()?.then(|| self.reader.raw().ok())??;
         Some(as_string(item).and_then(read_peer))
     }
 }
