@@ -86,7 +86,7 @@ fn rate(server: SocketAddr, query: &[u8]) -> f64 {
     let begun = Clock::now();
     let mut count = 0u64;
     let mut bytes = [0; 2_048];
-    while count % 64 != 0 || begun.elapsed() < ROUND {
+    while !count.is_multiple_of(64) || begun.elapsed() < ROUND {
         match socket.recv(&mut bytes) {
             Ok(_) => count += 1,
             Err(_) if begun.elapsed() > ROUND * 4 => break,

@@ -178,10 +178,9 @@ impl<'a, S: Subject> Trial<'a, S> {
                 if named != deaf {
                     return broken("Deafness", format!("{named:?} and {deaf:?}"));
                 }
-                if let Some(name) = named {
-                    if self.commands.insert(name.clone(), 0).is_some() {
-                        return broken("Mortality", format!("{name} names two commands"));
-                    }
+                let twice = |name: &String| self.commands.insert(name.clone(), 0).is_some();
+                if let Some(name) = named.filter(twice) {
+                    return broken("Mortality", format!("{name} names two commands"));
                 }
                 self.settle()?;
             }

@@ -68,7 +68,7 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
     let envelope = Envelope {
         transaction: message.transaction,
         version: Some(*b"XX01"),
-        read_only: way % 31 == 0,
+        read_only: way.is_multiple_of(31),
         external: Some(addr(77)),
     };
     let mut bytes = vec![0; DATAGRAM_MAX];
@@ -86,7 +86,7 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         id: Id([way / 4; 20]),
         nodes,
         nodes6,
-        token: (way % 3 != 0).then_some(&packed[..4]),
+        token: (!way.is_multiple_of(3)).then_some(&packed[..4]),
         values: (query.method == b"get_peers").then_some(Values { family, packed: [&packed, &[]] }),
         ..Answer::default()
     };

@@ -134,7 +134,7 @@ impl<'a> Made<'a> {
     }
 
     /// Nodes of a sorted list that share exactly `bits` bits with `own`.
-    fn range<'b>(list: &'b [(Id, usize)], own: Id, bits: usize) -> &'b [(Id, usize)] {
+    fn range(list: &[(Id, usize)], own: Id, bits: usize) -> &[(Id, usize)] {
         let mut low = own;
         let (byte, mask) = (bits / 8, 0x80u8 >> (bits % 8));
         low.0[byte] ^= mask;

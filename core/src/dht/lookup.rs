@@ -4,7 +4,7 @@
 //! says whom to ask. The life of a candidate:
 //!
 //! ```text
-//!            next()            slow()             next(), again        slow(), again
+//!          next_ask()          slow()          next_ask(), again       slow(), again
 //!   Fresh ──────────▶ Asked ──────────▶ Late ──────────────▶ Asked ──────────────▶ Passed
 //!                       │                 │                                          │
 //!                       └── answered() ───┴───────────▶ Answered ◀───────────────────┘
@@ -185,7 +185,7 @@ impl Lookup {
     }
 
     /// Whom to ask next, if anybody: marks it asked.
-    pub fn next(&mut self) -> Option<Ask> {
+    pub fn next_ask(&mut self) -> Option<Ask> {
         if self.announcing { self.next_announce() } else { self.next_search() }
     }
 
@@ -383,7 +383,7 @@ impl Lookup {
         self.seeds.iter().all(|seed| seed.state.is_over())
     }
 
-    /// Begins the second half of an announce: from now on [`Lookup::next`] says whom to tell.
+    /// Begins the second half of an announce: from now on [`Lookup::next_ask`] says whom to tell.
     pub fn begin_announce(&mut self) {
         self.announcing = true;
     }

@@ -240,7 +240,7 @@ impl RoundTrips {
     /// The lower edge of a band, in microseconds: 1 ms × 2^(band / 2).
     fn edge(band: usize) -> u64 {
         let octave = 1_000u64 << (band / 2).min(32);
-        if band % 2 == 0 { octave } else { octave * 1_414 / 1_000 }
+        if band.is_multiple_of(2) { octave } else { octave * 1_414 / 1_000 }
     }
 
     fn band(rtt: Duration) -> usize {

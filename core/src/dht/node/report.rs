@@ -57,7 +57,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 search.outcome.peers = search.outcome.peers.saturating_add(1);
                 return Some(Event::Peer { lookup, peer });
             }
-            search.has_ended().then(|| Event::Finished { lookup, outcome: search.outcome })
+            search.has_ended().then_some(Event::Finished { lookup, outcome: search.outcome })
         });
         let Some((event, _)) = told else {
             self.untold = false;

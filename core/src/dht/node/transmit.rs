@@ -318,7 +318,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             if !may_contact {
                 return None;
             }
-            search.lookup.next().map(|ask| (row, ask))
+            search.lookup.next_ask().map(|ask| (row, ask))
         });
         if ended {
             self.untold = true;
@@ -382,12 +382,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        if !self.verifying {
-            if let Some(newcomer) = self.newcomers.pop_front() {
-                self.verifying = true;
-                // Its real id is what it answers with.
-                return self.send(now, buffer, newcomer.addr, None, Asker::Verify, None);
-            }
+        let newcomer = if self.verifying { None } else { self.newcomers.pop_front() };
+        if let Some(newcomer) = newcomer {
+            self.verifying = true;
+            // Its real id is what it answers with.
+            return self.send(now, buffer, newcomer.addr, None, Asker::Verify, None);
         }
         if self.upkeep_waits() {
             return None;
