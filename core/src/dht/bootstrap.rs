@@ -1,9 +1,10 @@
 //! Getting into the network, and back into it.
 //!
 //! Knows time and addresses to begin with; asks nobody itself. It says when the node should look
-//! up its own id ([`Bootstrap::is_due`]), and is told what came of it. Failure is tried again after
-//! 5 s, doubling up to 10 minutes; the first answer after an outage starts over at once. While the
-//! network is away no silence counts against anybody, so that an outage does not empty the table.
+//! up its own id ([`Bootstrap::is_due`]), and is told what came of it. Failure, and a table that
+//! stays poor, is tried again after 5 s, doubling up to 10 minutes; the first answer after an outage
+//! starts over at once. While the network is away no silence counts against anybody, so that an
+//! outage does not empty the table.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -31,8 +32,6 @@ pub struct Bootstrap {
 impl Bootstrap {
     const RETRY_MIN: Duration = Duration::from_secs(5);
     const RETRY_MAX: Duration = Duration::from_secs(600);
-    /// With a table this poor the own id is looked up again soon.
-    const POOR: Duration = Duration::from_secs(60);
     /// This many silences in a row, and no answer for [`Bootstrap::QUIET`]: the network is away.
     const SILENCES: u32 = 8;
     const QUIET: Duration = Duration::from_secs(30);
@@ -106,21 +105,19 @@ impl Bootstrap {
         if !self.enabled {
             return None;
         }
-        if nodes > 0 {
+        if nodes > 0 && !poor {
             self.failures = 0;
-            // A new place to begin that came in the meantime stays due.
-            if poor && self.next.is_none() {
-                self.next = Some(now + Self::POOR);
-            }
             return None;
         }
+        // Few nodes may mean a network that is only just forming.
         let doublings = self.failures.min(16);
         let wait = Self::RETRY_MIN.saturating_mul(1 << doublings).min(Self::RETRY_MAX);
         self.failures = self.failures.saturating_add(1);
+        // A new place to begin that came in the meantime stays due.
         if self.next.is_none() {
             self.next = Some(now + wait);
         }
-        self.change(Health::Offline)
+        if nodes == 0 { self.change(Health::Offline) } else { None }
     }
 
     /// Somebody answered. Returns the new health if it changed.

@@ -1,0 +1,222 @@
+//! The handle on loopback: what it tells, what it refuses, and that it ends.
+#![allow(missing_docs)]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use tinybt_std::core::dht::{End, Port, Question};
+use tinybt_std::core::wire::krpc::{self, Body};
+use tinybt_std::core::{Id, InfoHash};
+use tinybt_std::{Builder, Dht, Error, Found, Reply};
+
+fn local() -> Builder {
+    Dht::builder().bind("127.0.0.1:0".parse().unwrap()).private()
+}
+
+fn addr(dht: &Dht) -> SocketAddr {
+    dht.local_addrs()[0]
+}
+
+/// Waits until a node knows as many others.
+fn knows(dht: &Dht, count: usize) {
+    let begun = Instant::now();
+    while dht.overview().unwrap().v4.unwrap().0.nodes_good < count {
+        assert!(begun.elapsed() < Duration::from_secs(30), "too few nodes");
+        // A round trip at a time, and not as fast as can be.
+        let _ = dht.ping(addr(dht));
+    }
+}
+
+/// A few nodes that know each other.
+fn few(count: usize) -> Vec<Dht> {
+    let first = local().start().unwrap();
+    let mut all = vec![first.clone()];
+    for _ in 1..count {
+        all.push(local().bootstrap([addr(&first).to_string()]).start().unwrap());
+    }
+    all
+}
+
+#[test]
+fn single_questions_are_answered_refused_or_silent() {
+    let (a, b) = (local().start().unwrap(), local().start().unwrap());
+    let pong = a.ping(addr(&b)).unwrap();
+    assert_eq!(Some(pong.id), b.overview().unwrap().v4.map(|(status, _)| status.id));
+    assert_eq!(pong.external, Some(addr(&a)));
+    assert_eq!(pong.version.as_deref(), Some(&b"TY01"[..]));
+
+    let info_hash = InfoHash([3; 20]);
+    let question = Question::GetPeers { info_hash, want: None, no_seed: false, scrape: false };
+    let answered = a.ask(addr(&b), question).unwrap();
+    let message = krpc::decode(&answered.datagram).unwrap();
+    let Body::Response(response) = message.body else { panic!("no response") };
+    let announce = |token| Question::AnnouncePeer {
+        info_hash,
+        port: 7,
+        implied_port: false,
+        token,
+        seed: false,
+    };
+    a.ask(addr(&b), announce(response.token().unwrap())).unwrap();
+    let refused = a.ask(addr(&b), announce(b"12345678")).unwrap_err();
+    assert!(matches!(refused, Error::Refused { code: 203, .. }), "{refused}");
+    let answered = a.ask(addr(&b), question).unwrap();
+    let message = krpc::decode(&answered.datagram).unwrap();
+    let Body::Response(response) = message.body else { panic!("no response") };
+    assert_eq!(response.values().collect::<Vec<_>>(), ["127.0.0.1:7".parse().unwrap()]);
+
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silence = a.ping(silent.local_addr().unwrap()).unwrap_err();
+    assert!(matches!(silence, Error::Silent(_)), "{silence}");
+    let other = a.ping("[::1]:7".parse().unwrap()).unwrap_err();
+    assert!(matches!(other, Error::Address(_)), "{other}");
+    let wrong = a.ask(addr(&b), Question::Method { name: b"x", arguments: b"i1e" }).unwrap_err();
+    assert!(matches!(wrong, Error::Arguments), "{wrong}");
+}
+
+#[test]
+fn foreign_methods_are_the_applications() {
+    let asker = local().start().unwrap();
+    let handler = |_, query: &krpc::Query<'_>| match query.method {
+        b"double" => match query.argument(b"n") {
+            Some(n) => Reply::Dictionary([b"d1:n", n, b"e"].concat()),
+            None => Reply::Error { code: 203, message: "no n".into() },
+        },
+        _ => Reply::Default,
+    };
+    let server = local().handler(Box::new(handler)).start().unwrap();
+    let ask = |name: &'static [u8], arguments: &'static [u8]| {
+        asker.ask(addr(&server), Question::Method { name, arguments })
+    };
+    let answered = ask(b"double", b"d1:ni21ee").unwrap();
+    let message = krpc::decode(&answered.datagram).unwrap();
+    let Body::Response(response) = message.body else { panic!("no response") };
+    assert_eq!(response.member(b"n"), Some(&b"i21e"[..]));
+    assert!(response.id().is_some());
+    let refused = ask(b"double", b"de").unwrap_err();
+    assert!(
+        matches!(&refused, Error::Refused { code: 203, message } if message == "no n"),
+        "{refused}"
+    );
+    assert!(matches!(ask(b"treble", b"de").unwrap_err(), Error::Refused { code: 204, .. }));
+}
+
+#[test]
+fn what_one_announces_the_others_find() {
+    let all = few(12);
+    let info_hash = InfoHash([7; 20]);
+    let mut announce = all[3].announce(info_hash, Port::Number(4_242)).unwrap();
+    let finished = announce.finish().unwrap();
+    assert_eq!(finished[0].outcome.end, End::Complete);
+    assert!(finished[0].outcome.stored >= 1);
+    let mut search = all[9].get_peers(info_hash).unwrap();
+    assert_eq!(search.next(), Some("127.0.0.1:4242".parse().unwrap()));
+    assert_eq!(search.next(), None);
+    let finished = search.finish().unwrap();
+    assert_eq!(finished[0].outcome.peers, 1);
+    assert!(!finished[0].trace.is_empty());
+    let mut nodes = all[5].find_node(Id([9; 20])).unwrap();
+    assert!(!nodes.finish().unwrap()[0].closest.is_empty());
+}
+
+#[test]
+fn the_last_handle_ends_the_thread_and_gives_the_port_back() {
+    let dht = local().start().unwrap();
+    let (clone, bound) = (dht.clone(), addr(&dht));
+    drop(dht);
+    assert!(clone.overview().is_ok(), "a clone keeps it");
+    let search = clone.get_peers(InfoHash([1; 20])).unwrap();
+    drop(clone);
+    assert!(UdpSocket::bind(bound).is_err(), "a search keeps it");
+    drop(search);
+    UdpSocket::bind(bound).expect("nobody keeps it");
+}
+
+#[test]
+fn stopped_is_an_answer() {
+    let dht = local().start().unwrap();
+    let clone = dht.clone();
+    dht.stop().unwrap();
+    assert!(matches!(clone.overview(), Err(Error::Stopped)));
+    assert!(matches!(clone.ping(addr(&clone)), Err(Error::Stopped)));
+    assert!(matches!(clone.get_peers(InfoHash([1; 20])), Err(Error::Stopped)));
+    assert!(matches!(clone.stop(), Err(Error::Stopped)));
+}
+
+#[test]
+fn a_search_that_is_dropped_is_cancelled() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let entry = silent.local_addr().unwrap().to_string();
+    // Without lookups of its own, so that they can be counted, and too patient to give up.
+    let alone = local().configure(|config| {
+        config.upkeep.bootstrap = false;
+        config.timeout_min = Duration::from_secs(600);
+        config.timeout_max = Duration::from_secs(600);
+    });
+    let dht = alone.bootstrap([entry]).start().unwrap();
+    let mut search = dht.get_peers(InfoHash([1; 20])).unwrap();
+    assert_eq!(search.next_within(Duration::from_millis(1)), Found::Nothing);
+    let lookups = || dht.overview().unwrap().v4.unwrap().0.lookups;
+    let mut cancelled = dht.get_peers(InfoHash([2; 20])).unwrap();
+    cancelled.next_within(Duration::from_millis(1));
+    cancelled.cancel();
+    assert_eq!(cancelled.finish().unwrap()[0].outcome.end, End::Cancelled);
+    assert!(lookups() >= 1, "the other goes on");
+    drop(search);
+    let begun = Instant::now();
+    while lookups() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it goes on");
+    }
+}
+
+#[test]
+fn a_supplied_socket_is_used_and_names_that_do_not_resolve_hurt_nobody() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bound = socket.local_addr().unwrap();
+    let builder = Dht::builder().socket(socket).private();
+    let dht = builder.bootstrap(["no such name:1", "x.invalid:1"]).start().unwrap();
+    assert_eq!(dht.local_addrs(), [bound]);
+    // The lookup waits for the names, finds that there are none, and says so.
+    let mut search = dht.get_peers(InfoHash([1; 20])).unwrap();
+    let finished = search.finish().unwrap();
+    assert_eq!(finished[0].outcome.end, End::Nobody);
+    assert_eq!(dht.unresolved().unwrap().len(), 2);
+}
+
+#[test]
+fn both_families_are_one() {
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return;
+    }
+    let both = || {
+        let builder = Dht::builder().bind("127.0.0.1:0".parse().unwrap());
+        builder.bind("[::1]:0".parse().unwrap()).private()
+    };
+    let first = both().start().unwrap();
+    let entries: Vec<_> = first.local_addrs().iter().map(SocketAddr::to_string).collect();
+    let others: Vec<_> =
+        (0..8).map(|_| both().bootstrap(entries.clone()).start().unwrap()).collect();
+    let info_hash = InfoHash([8; 20]);
+    let mut announce = others[2].announce(info_hash, Port::Number(99)).unwrap();
+    assert_eq!(announce.finish().unwrap().len(), 2, "each family ends once");
+    let mut found: Vec<_> = others[6].get_peers(info_hash).unwrap().collect();
+    found.sort();
+    assert_eq!(found, ["127.0.0.1:99".parse().unwrap(), "[::1]:99".parse().unwrap()]);
+}
+
+#[test]
+fn a_state_that_is_saved_is_whole() {
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dht.state");
+    let _ = std::fs::remove_file(&path);
+    let all = few(6);
+    let dht = local().state(&path).bootstrap([addr(&all[0]).to_string()]).start().unwrap();
+    knows(&dht, 5);
+    let id = dht.overview().unwrap().v4.unwrap().0.id;
+    dht.stop().unwrap();
+    let again = local().state(&path).start().unwrap();
+    let status = again.overview().unwrap().v4.unwrap().0;
+    assert_eq!(status.id, id);
+    assert!(status.nodes_good + status.nodes_questionable >= 5, "{status:?}");
+    let mut search = again.find_node(Id([1; 20])).unwrap();
+    assert_eq!(search.finish().unwrap()[0].outcome.end, End::Complete);
+}

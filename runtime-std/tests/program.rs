@@ -1,0 +1,192 @@
+//! The program `tinybt` as a person runs it, on loopback. Every process is ended by its id.
+#![allow(missing_docs)]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const HASH: &str = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
+
+fn tinybt(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tinybt")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A process that does not outlive the test.
+struct Running {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tinybt"));
+        let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line_with(&mut self, word: &str) -> String {
+        self.lines.by_ref().map_while(Result::ok).find(|line| line.contains(word)).unwrap()
+    }
+
+    /// Ctrl-C; returns how long it took to end and how.
+    fn interrupt(mut self) -> (Duration, Option<i32>) {
+        let begun = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        (begun.elapsed(), status.code())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+#[test]
+fn the_demo_finds_every_peer_it_announced() {
+    let trace = scratch("demo.trace");
+    let done = tinybt(&["demo", "--plain", "--trace", trace.to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let mut lines: Vec<_> = text(&done.stdout).lines().map(str::to_owned).collect();
+    lines.sort();
+    let expected: Vec<_> = (50_000..50_012).map(|port| format!("peer 127.0.0.1:{port}")).collect();
+    assert_eq!(lines, expected, "and nothing else on a pipe");
+    assert!(done.stderr.is_empty(), "no progress where nobody looks: {}", text(&done.stderr));
+    let trace = std::fs::read_to_string(trace).unwrap();
+    assert!(trace.lines().count() >= 8 && trace.lines().all(|line| line.contains("\"outcome\":")));
+}
+
+#[test]
+fn what_makes_no_sense_is_told_back_with_what_was_expected() {
+    for (args, expected) in [
+        (&["peers", "123"][..], "40 hexadecimal digits"),
+        (&["peers", "magnet:?dn=x"], "xt=urn:btih:"),
+        (&["peers", "gone.torrent"], "cannot read gone.torrent"),
+        (&["peers", HASH, "--timeout", "soon"], "number of seconds"),
+        (&["peers", HASH, "--timeout", "0"], "above 0"),
+        (&["peers", HASH, "--bind", "here"], "--bind"),
+        (&["peers", HASH, "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0"], "at most one"),
+        (&["peers", HASH, "--bootstrap", "nowhere"], "`name:port`"),
+        (&["peers", HASH, "--json", "--plain"], "cannot be used with"),
+        (&["announce", HASH, "--port", "70000"], "1 to 65535"),
+        (&["announce", HASH, "--port", "0"], "1 to 65535"),
+        (&["announce", HASH], "--port"),
+        (&["ping", "nowhere"], "`address:port`"),
+        (&["find-node", "abc"], "40 hexadecimal digits"),
+        (&["testnet", "--nodes", "1"], "2..=5000"),
+        (&[], "Usage"),
+    ] {
+        let done = tinybt(args);
+        assert_eq!(done.status.code(), Some(2), "{args:?}: {}", text(&done.stderr));
+        assert!(text(&done.stderr).contains(expected), "{args:?}: {}", text(&done.stderr));
+        assert!(done.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn nobody_there_is_a_matter_of_the_network() {
+    // A bound port that nobody reads.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = silent.local_addr().unwrap().to_string();
+    let done = tinybt(&["peers", HASH, "--bind", "127.0.0.1:0", "--bootstrap", &addr]);
+    assert_eq!(done.status.code(), Some(3), "{}", text(&done.stderr));
+    assert!(text(&done.stderr).contains("no node of the DHT answered"));
+    let done = tinybt(&["ping", &addr]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stdout).contains("no answer from"));
+    let done = tinybt(&["peers", HASH, "--bind", "192.0.2.1:1"]);
+    assert_eq!(done.status.code(), Some(3));
+    assert!(text(&done.stderr).contains("cannot open a socket at 192.0.2.1:1"));
+}
+
+#[test]
+fn a_private_network_can_be_entered() {
+    let mut net = Running::start(&["testnet", "--nodes", "30"]);
+    let line = net.line_with("--bootstrap");
+    let entry = line.trim().trim_start_matches("--bootstrap ").to_owned();
+    let join = ["--bind", "127.0.0.1:0", "--bootstrap", &entry];
+
+    let done = tinybt(&[&["peers", HASH][..], &join].concat());
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).starts_with("0 peers of"), "{}", text(&done.stdout));
+
+    let done = tinybt(&[&["announce", HASH, "--port", "4242"][..], &join].concat());
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).starts_with("8 nodes hold"), "{}", text(&done.stdout));
+
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=thing&x.pe=127.0.0.9:9");
+    let done = tinybt(&[&["peers", &magnet, "--json"][..], &join].concat());
+    assert_eq!(done.status.code(), Some(0));
+    let lines: Vec<serde_json::Value> =
+        text(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["peer"], "127.0.0.9:9");
+    assert_eq!(lines[0]["source"], "link");
+    assert_eq!(lines[1]["peer"], "127.0.0.1:4242");
+    assert_eq!(lines[2]["peers"], 2);
+    assert_eq!(lines[2]["name"], "thing");
+
+    let done = tinybt(&[&["find-node", HASH, "--json"][..], &join].concat());
+    assert_eq!(text(&done.stdout).lines().count(), 8);
+    let first = entry.split(',').next().unwrap();
+    let done = tinybt(&["find-node", HASH, "--at", first, "--bind", "127.0.0.1:0"]);
+    assert_eq!(text(&done.stdout).lines().count(), 8);
+    let done = tinybt(&["ping", first, "--json"]);
+    let pong: serde_json::Value = serde_json::from_str(&text(&done.stdout)).unwrap();
+    assert_eq!(pong["version"], "TY01");
+
+    // A node that remembers: the second run begins without being told where.
+    let state = scratch("node.state");
+    let path = state.to_str().unwrap();
+    let mut node = Running::start(
+        &[&["node", "--private", "--stats-json", "--interval", "0.05", "--state", path][..], &join]
+            .concat(),
+    );
+    let begun = Instant::now();
+    loop {
+        let status: serde_json::Value =
+            serde_json::from_str(&node.line_with("\"family\"")).unwrap();
+        if status["nodes"]["good"].as_u64() >= Some(8) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{status}");
+    }
+    let (took, code) = node.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(std::fs::metadata(&state).unwrap().len() > 100);
+    let nobody = "127.0.0.1:9";
+    let args = ["peers", HASH, "--plain", "--bind", "127.0.0.1:0", "--bootstrap", nobody];
+    let done = tinybt(&[&args[..], &["--state", path]].concat());
+    assert_eq!(text(&done.stdout), "peer 127.0.0.1:4242\n");
+
+    std::fs::write(&state, "no state").unwrap();
+    let done = tinybt(&[&args[..], &["--state", path]].concat());
+    assert_eq!(done.status.code(), Some(2));
+    assert!(text(&done.stderr).contains("remove it to start afresh"), "{}", text(&done.stderr));
+    let (_, code) = net.interrupt();
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn help_completions_and_manual_are_there() {
+    for args in [&["--help"][..], &["completions", "bash"], &["man"], &["peers", "--help"]] {
+        let done = tinybt(args);
+        assert_eq!(done.status.code(), Some(0), "{args:?}");
+        assert!(text(&done.stdout).contains("tinybt"), "{args:?}");
+    }
+}
