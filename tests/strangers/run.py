@@ -20,7 +20,7 @@ PROCESSES = []
 RESULTS = []
 
 
-def wait(what, condition, seconds=40):
+def wait(what, condition, seconds=40, detail=lambda: ""):
     """Polls until the condition gives something true, and returns it."""
     end = min(time.monotonic() + seconds, DEADLINE)
     while time.monotonic() < end:
@@ -28,7 +28,7 @@ def wait(what, condition, seconds=40):
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds} s")
+    raise AssertionError(f"{what}: not within {seconds} s {detail()}")
 
 
 def session(addr):
@@ -174,7 +174,7 @@ def family(label, host, ours, bits):
             time.sleep(0.05)
         return False
 
-    check(f"{label}: libtorrent announces to it, with its token", wait("stored", stored_with_us, 65))
+    check(f"{label}: libtorrent announces to it, with its token", wait("stored", stored_with_us, 65, node.latest))
     reply = raw(ours_addr, b"d1:ad2:id20:" + b"s" * 20 + b"9:info_hash20:" + third
                 + b"e1:q9:get_peers2:roi1e1:t2:zz1:y1:qe")
     values = reply[b"r"].get(b"values", [])
