@@ -4,6 +4,7 @@
 mod allocation_wire;
 mod bounds;
 mod laws;
+mod leaves;
 mod network;
 mod shunned;
 mod table;

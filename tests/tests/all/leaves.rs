@@ -1,0 +1,379 @@
+//! The small leaves of the DHT, each alone: ids bound to addresses, tokens, the vote, stores,
+//! budgets, the lookup, and getting back into the network.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
+use tinybt_core::dht::Health;
+use tinybt_core::dht::bootstrap::Bootstrap;
+use tinybt_core::dht::budget::{Budget, Destinations, Rate, Sources};
+use tinybt_core::dht::external::External;
+use tinybt_core::dht::found::Found;
+use tinybt_core::dht::lookup::{Errand, Lookup};
+use tinybt_core::dht::queries::RoundTrips;
+use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
+use tinybt_core::dht::token::Tokens;
+use tinybt_core::list::Bounded;
+use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Network};
+use tinybt_tests::nodes::{addr, id};
+
+fn random() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(1)
+}
+
+fn at(secs: u64) -> Instant {
+    Instant::from_secs(secs)
+}
+
+/// BEP 42, the table of its example: address, random byte, prefix and last byte of the id.
+const BEP_42: [(&str, &str); 5] = [
+    ("124.31.75.21", "5fbfbff10c5d6a4ec8a88e4c6ab4c28b95eee401"),
+    ("21.75.31.124", "5a3ce9c14e7a08645677bbd1cfe7d8f956d53256"),
+    ("65.23.51.170", "a5d43220bc8f112a3d426c84764f8c2a1150e616"),
+    ("84.124.73.14", "1b0321dd1bb1fe518101ceef99462b947a01ff41"),
+    ("43.213.53.83", "e56f6cbf5b7c4be0237986d5243b87aa6d51305a"),
+];
+
+#[test]
+fn ids_fit_the_addresses_of_bep_42() {
+    for (ip, id) in BEP_42 {
+        let (ip, id): (IpAddr, Id) = (ip.parse().unwrap(), id.parse().unwrap());
+        assert!(id.fits_address(ip), "{id} {ip}");
+        for bit in 0..21 {
+            let mut other = id;
+            other.0[bit / 8] ^= 0x80 >> (bit % 8);
+            assert!(!other.fits_address(ip), "bit {bit} of {id}");
+        }
+        let mut other = id;
+        other.0[2] ^= 0x04;
+        assert!(other.fits_address(ip), "bit 21 is free");
+        other.0[19] ^= 1;
+        assert!(!other.fits_address(ip), "the last byte is not");
+    }
+}
+
+#[test]
+fn ids_made_for_an_address_fit_it_and_differ() {
+    let mut random = random();
+    for ip in ["1.2.3.4", "203.0.113.9", "2001:db8::1", "2a02:1234:5678:9abc:def0::1"] {
+        let ip: IpAddr = ip.parse().unwrap();
+        let ids: Vec<Id> = (0..50).map(|_| Id::from_address(ip, &mut random)).collect();
+        assert!(ids.iter().all(|id| id.fits_address(ip)), "{ip}");
+        assert!((1..50).all(|index| ids[index] != ids[0]), "{ip}");
+        let other: IpAddr = "198.51.100.77".parse().unwrap();
+        assert!(ids.iter().filter(|id| id.fits_address(other)).count() <= 1);
+    }
+    for ip in [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.1",
+        "172.16.9.9",
+        "169.254.1.1",
+        "::1",
+        "fe80::1",
+        "fd00::1",
+    ] {
+        assert!(id(1, 1).fits_address(ip.parse().unwrap()), "{ip} is exempt");
+    }
+}
+
+#[test]
+fn a_token_is_for_an_address_and_a_hash_and_a_while() {
+    let mut tokens = Tokens::new(&mut random());
+    let (ip, other): (IpAddr, IpAddr) = ("1.2.3.4".parse().unwrap(), "1.2.3.5".parse().unwrap());
+    let (hash, another) = (InfoHash([1; 20]), InfoHash([2; 20]));
+    let token = tokens.make(at(1_000), ip, &hash);
+    for (now, ip, hash, good) in [
+        (1_000, ip, hash, true),
+        (1_000 + 299, ip, hash, true),
+        (1_000, other, hash, false),
+        (1_000, ip, another, false),
+        (1_000 + 600, ip, hash, false),
+        (1_000 + 86_400, ip, hash, false),
+    ] {
+        assert_eq!(tokens.check(at(now), ip, &hash, &token), good, "{now} {ip} {hash}");
+    }
+    let mut wrong = token;
+    wrong[7] ^= 1;
+    for wrong in [&wrong[..], &token[..7], &[], &[0; 9]] {
+        assert!(!tokens.check(at(1_000), ip, &hash, wrong));
+    }
+    let mut others = Tokens::new(&mut ChaCha8Rng::seed_from_u64(2));
+    assert_ne!(others.make(at(1_000), ip, &hash), token, "each node has its own");
+    // The difference of two tokens tells nothing of the difference of two others.
+    let differences: Vec<u64> = (0..4u8)
+        .map(|last| {
+            let of =
+                |ip: [u8; 4]| u64::from_le_bytes(tokens.clone().make(at(1_000), ip.into(), &hash));
+            of([9, 9, last, 1]) ^ of([9, 9, last, 2])
+        })
+        .collect();
+    assert!(differences.windows(2).all(|pair| pair[0] != pair[1]));
+}
+
+#[test]
+fn an_address_is_what_distinct_networks_agree_on() {
+    let mut external = External::new(Family::V4, false);
+    let ours: SocketAddr = "1.2.3.4:5".parse().unwrap();
+    let lie: SocketAddr = "6.6.6.6:6".parse().unwrap();
+    let voter = |index: usize| Network::of(addr(index).ip());
+    for (index, claimed) in
+        ["0.0.0.0:5", "1.2.3.4:0", "224.0.0.1:5", "10.0.0.1:5", "[2001::1]:5", "255.255.255.255:5"]
+            .iter()
+            .enumerate()
+    {
+        assert_eq!(external.vote(voter(index), claimed.parse().unwrap()), None);
+    }
+    // A crowd in one place is one voice.
+    for _ in 0..50 {
+        assert_eq!(external.vote(voter(1), lie), None);
+    }
+    assert_eq!(external.vote(voter(2), ours), None);
+    assert_eq!(external.vote(voter(3), ours), None, "two of three, and not three");
+    assert_eq!(external.vote(voter(4), ours), Some(ours));
+    assert_eq!(external.vote(voter(5), ours), None, "no news");
+    let agreed = external.agreed().unwrap();
+    assert_eq!((agreed.addr, agreed.votes, agreed.of), (ours, 4, 5));
+    for index in 20..23 {
+        assert_eq!(external.vote(voter(index), lie), None, "half is no majority");
+    }
+    let moved = (30..45).find_map(|index| external.vote(voter(index), lie));
+    assert_eq!(moved, Some(lie), "a new address wins in the end");
+}
+
+fn store_keeps_its_bounds(mut store: impl PeerStore, most: usize) {
+    let hash = |n: u32| InfoHash(id(7, n as usize).0);
+    let peer = |n: u16| SocketAddr::from(([9, 8, 7, 6], n));
+    assert_eq!(store.announce(at(0), hash(0), peer(1), false), Stored::New);
+    assert_eq!(store.announce(at(9), hash(0), peer(1), false), Stored::Refreshed);
+    assert_eq!(store.counts().peers, 1, "each once");
+    assert_eq!(store.announce(at(9), hash(0), peer(2), true), Stored::New);
+    let mut told = |now, hash, most, start| {
+        let packed = store.peers(now, hash, Family::V4, most, start).runs.concat();
+        packed.chunks(6).map(|peer| u16::from_be_bytes([peer[4], peer[5]])).collect::<Vec<_>>()
+    };
+    assert_eq!(told(at(10), hash(0), 9, 0), [1, 2]);
+    assert_eq!(told(at(10), hash(0), 9, 1), [2, 1], "from another place on");
+    assert_eq!(told(at(10), hash(0), 1, 1), [2]);
+    assert_eq!(told(at(10), hash(1), 9, 0), [0u16; 0]);
+    let end = at(9) + PEER_TTL;
+    assert_eq!(told(end, hash(0), 9, 0), [0u16; 0], "expired");
+    for n in 0..3_000u32 {
+        store.announce(at(20), hash(n % 500), peer(1 + (n % 60_000) as u16), false);
+    }
+    assert!(store.counts().peers <= most, "{:?}", store.counts());
+    assert!(
+        store.peers(at(21), hash(499), Family::V4, 9, 0).runs[0].len() >= 6,
+        "the newest is there"
+    );
+    assert_eq!(store.peers(at(21), hash(499), Family::V6, 9, 0).runs.concat(), []);
+}
+
+#[test]
+fn stores_are_bounded_and_forget() {
+    store_keeps_its_bounds(PeerRing::<64>::new(), 64);
+    let limits = PeerMapLimits { swarms: 40, peers_per_swarm: 10, peers: 200 };
+    store_keeps_its_bounds(PeerMap::new(Family::V4, limits), 200);
+}
+
+#[test]
+fn a_budget_is_exact_to_the_microsecond() {
+    let mut budget = Budget::new(Some(Rate { per_second: 10, burst: 3 }));
+    let mut now = at(100);
+    for _ in 0..3 {
+        assert!(budget.has(now));
+        budget.take(now);
+    }
+    assert!(!budget.has(now));
+    for _ in 0..1_000 {
+        let ready = budget.ready_at();
+        assert!(!budget.has(Instant::from_micros(ready.as_micros() - 1)));
+        now = ready;
+        assert!(budget.has(now), "at the instant it named");
+        budget.take(now);
+    }
+    // Three at once, and then ten a second.
+    assert_eq!(now.since(at(100)), Duration::from_millis(100 * 1_000));
+    assert!(Budget::new(None).has(Instant::EPOCH));
+}
+
+#[test]
+fn a_source_that_asks_too_much_is_alone_in_that() {
+    let rate = Rate { per_second: 5, burst: 5 };
+    let mut sources = Sources::new(Bounded::new(64), Some(rate), &mut random());
+    let (loud, quiet): (IpAddr, IpAddr) = ("5.5.5.5".parse().unwrap(), "5.5.5.6".parse().unwrap());
+    let answered = (0..100).filter(|_| {
+        let allowed = sources.allows(at(50), loud);
+        if allowed {
+            sources.spend(at(50), loud);
+        }
+        allowed
+    });
+    assert_eq!(answered.count(), 5);
+    assert!(sources.allows(at(50), quiet));
+    assert!(sources.allows(at(51), loud), "it may ask again a second later");
+    // A /64 is one source.
+    let six = |last: u16| IpAddr::from([0x2001, 1, 2, 3, 0, 0, 0, last]);
+    for last in 0..5 {
+        sources.spend(at(50), six(last));
+    }
+    assert!(!sources.allows(at(50), six(77)));
+    // A flood of others wins the loud one nothing but its place among those who used little.
+    for n in 0..10_000usize {
+        sources.spend(at(50), addr(n).ip());
+    }
+    assert!(sources.allows(at(52), quiet));
+}
+
+#[test]
+fn destinations_are_counted_by_the_minute() {
+    let mut destinations = Destinations::new(Some(10));
+    for n in 0..10 {
+        assert!(destinations.has_room(at(60)));
+        destinations.note(at(60), &addr(n));
+        destinations.note(at(61), &addr(n));
+    }
+    assert!(!destinations.has_room(at(119)));
+    assert_eq!(destinations.ready_at(at(119)), at(120));
+    assert!(destinations.has_room(at(120)));
+}
+
+#[test]
+fn a_peer_is_told_once() {
+    let mut found = Found::new(Family::V4, Bounded::new(6 * 4));
+    for n in [1, 2, 1, 2, 3] {
+        found.insert(addr(n));
+    }
+    assert!(!found.insert("[2001::1]:5".parse().unwrap()), "of the other family");
+    let told: Vec<_> = std::iter::from_fn(|| found.tell()).collect();
+    assert_eq!(told, [addr(1), addr(2), addr(3)]);
+    assert!(found.is_told() && !found.insert(addr(2)));
+    // Full: those told give way to those that are not.
+    for n in 10..100 {
+        assert!(found.insert(addr(n)));
+        assert_eq!(found.tell(), Some(addr(n)));
+    }
+    assert_eq!(found.dropped(), 0);
+}
+
+#[test]
+fn round_trips_are_remembered_by_their_distribution() {
+    let mut trips = RoundTrips::new();
+    let guess = trips.quantile(860);
+    assert!(guess > Duration::from_millis(300) && guess < Duration::from_millis(800), "{guess:?}");
+    for _ in 0..1_000 {
+        trips.observe(Duration::from_millis(20));
+    }
+    assert!(trips.quantile(900) < Duration::from_millis(30));
+    for _ in 0..1_000 {
+        trips.observe(Duration::from_millis(300));
+    }
+    let now = trips.quantile(500);
+    assert!(now > Duration::from_millis(200) && now < Duration::from_millis(400), "{now:?}");
+    for extreme in [Duration::ZERO, Duration::from_secs(1 << 40)] {
+        trips.observe(extreme);
+    }
+    assert!(trips.quantile(1_000) >= trips.quantile(0));
+}
+
+/// A node at a distance from the target that its number gives.
+fn far(n: u8) -> Contact {
+    let mut id = [0; 20];
+    id[0] = n;
+    Contact { id: Id(id), addr: addr(usize::from(n)) }
+}
+
+fn asked(lookup: &mut Lookup) -> Vec<u8> {
+    std::iter::from_fn(|| lookup.next_ask()).map(|ask| ask.id.map_or(255, |id| id.0[0])).collect()
+}
+
+#[test]
+fn a_lookup_asks_the_closest_and_each_late_one_again() {
+    let mut lookup = Lookup::new(Id::default(), 16, false);
+    for n in (1..=20).rev() {
+        lookup.add(far(n), false);
+    }
+    assert_eq!(asked(&mut lookup), [1, 2, 3, 4, 5, 6, 7, 8], "the eight closest, once");
+    // One that is late makes way for the next, and is asked again when nobody else is left.
+    lookup.slow(&far(3).addr, Errand::Search);
+    assert_eq!(asked(&mut lookup), [9, 3]);
+    for n in [1, 2, 4, 5, 6, 7, 8] {
+        lookup.answered(far(n), Some(b"t"), true);
+    }
+    assert!(!lookup.has_converged(), "3 may still come");
+    assert_eq!(asked(&mut lookup), [0u8; 0], "but not more often");
+    lookup.answered(far(9), None, true);
+    lookup.slow(&far(3).addr, Errand::Search);
+    assert!(lookup.has_converged(), "it is passed over");
+    let closest: Vec<u8> = lookup.closest().map(|contact| contact.id.0[0]).collect();
+    assert_eq!(closest, [1, 2, 4, 5, 6, 7, 8, 9]);
+    // Its late answer is welcome.
+    lookup.answered(far(3), Some(b"t"), true);
+    assert_eq!(lookup.closest().nth(2).map(|contact| contact.id.0[0]), Some(3));
+    // Told are those with a token; 9 gave none. One that refuses is replaced by nobody here.
+    lookup.begin_announce();
+    assert_eq!(asked(&mut lookup), [1, 2, 3, 4, 5, 6, 7, 8]);
+    for n in 1..=6 {
+        assert!(lookup.stored(&far(n).addr));
+        assert!(!lookup.stored(&far(n).addr), "counted once");
+    }
+    lookup.refused(&far(7).addr, Errand::Announce);
+    lookup.slow(&far(8).addr, Errand::Announce);
+    assert!(!lookup.has_announced());
+    assert_eq!(asked(&mut lookup), [8], "repeated once");
+    // Who is heard of now changes nothing: this is how a lookup once never ended.
+    lookup.add(far(0), false);
+    lookup.silent(&far(8).addr, Errand::Announce);
+    lookup.slow(&far(8).addr, Errand::Announce);
+    assert!(lookup.has_converged() && lookup.has_announced());
+}
+
+#[test]
+fn a_lookup_is_not_crowded_by_one_network() {
+    let mut lookup = Lookup::new(Id::default(), 16, true);
+    for n in 1..=50u8 {
+        let addr = SocketAddr::from(([66, 66, 66, n], 6881));
+        lookup.add(Contact { addr, ..far(n) }, false);
+    }
+    lookup.add(far(200), false);
+    assert_eq!(asked(&mut lookup), [1, 2, 200]);
+    // On a local network all are neighbours.
+    let mut lookup = Lookup::new(Id::default(), 16, true);
+    for n in 1..=50u8 {
+        let addr = SocketAddr::from(([127, 0, 0, n], 6881));
+        lookup.add(Contact { addr, ..far(n) }, false);
+    }
+    assert_eq!(asked(&mut lookup).len(), 8);
+}
+
+#[test]
+fn an_offline_node_tries_at_growing_intervals_and_starts_over_when_it_is_heard() {
+    let mut bootstrap = Bootstrap::new(true);
+    assert!(!bootstrap.is_due(at(1)), "nobody to begin with");
+    assert!(bootstrap.add_source(addr(1)));
+    let mut now = at(100);
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        assert!(bootstrap.is_due(now));
+        bootstrap.begun();
+        assert_eq!(bootstrap.deadline(), None);
+        bootstrap.finished(now, 0, true);
+        let next = bootstrap.deadline().unwrap();
+        waits.push(next.since(now).as_secs());
+        now = next;
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    assert_eq!(bootstrap.health(), Health::Offline);
+    assert!(!bootstrap.blames_node(now));
+    bootstrap.begun();
+    assert_eq!(bootstrap.heard(now), Some(Health::Online));
+    assert!(bootstrap.is_due(now), "at once");
+    // A few silences are nobody's outage; many without any answer are.
+    bootstrap.begun();
+    let later = now + Duration::from_secs(31);
+    let silences = (0..8).map(|_| bootstrap.silence(later)).collect::<Vec<_>>();
+    assert_eq!(silences.iter().flatten().collect::<Vec<_>>(), [&Health::Offline]);
+    assert!(silences[7].is_some());
+}
