@@ -143,6 +143,9 @@ pub struct Network<M: Machine> {
     /// The way between any two hosts.
     pub link: Link,
     hosts: HashMap<SocketAddr, Host<M>>,
+    /// Second addresses to first ones, and back.
+    aliases: HashMap<SocketAddr, SocketAddr>,
+    second: HashMap<SocketAddr, SocketAddr>,
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
     waiting: HashMap<u64, What>,
     serial: u64,
@@ -168,6 +171,8 @@ impl<M: Machine> Network<M> {
             random: ChaCha8Rng::seed_from_u64(seed),
             link,
             hosts: HashMap::new(),
+            aliases: HashMap::new(),
+            second: HashMap::new(),
             queue: BinaryHeap::new(),
             waiting: HashMap::new(),
             serial: 0,
@@ -201,6 +206,14 @@ impl<M: Machine> Network<M> {
         };
         self.hosts.insert(addr, host);
         self.drain(addr);
+    }
+
+    /// Puts a machine at two addresses, one of each family: it is reached at both, and what it
+    /// sends comes from the one of the receiver's family.
+    pub fn add_with_alias(&mut self, addr: SocketAddr, alias: SocketAddr, machine: M) {
+        self.aliases.insert(alias, addr);
+        self.second.insert(addr, alias);
+        self.add(addr, machine);
     }
 
     /// Takes a machine off the network.
@@ -295,7 +308,9 @@ impl<M: Machine> Network<M> {
     }
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
-        let side = self.hosts.get(&from).map(|host| host.side);
+        let first = |addr: SocketAddr| self.aliases.get(&addr).copied().unwrap_or(addr);
+        let (source, to) = (first(from), first(to));
+        let side = self.hosts.get(&source).map(|host| host.side);
         let Some(host) = self.hosts.get_mut(&to) else { return };
         let cut = self.partitioned && side.is_some_and(|side| side != host.side);
         let barred = host.nat == Nat::Restricted && !host.sent_to.contains(&from);
@@ -346,6 +361,8 @@ impl<M: Machine> Network<M> {
 
     fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         self.traffic.sent += 1;
+        let second = self.second.get(&from).filter(|second| second.is_ipv6() == to.is_ipv6());
+        let from = second.copied().unwrap_or(from);
         let copies = 1 + u32::from(self.chance(self.link.duplication));
         for _ in 0..copies {
             if self.chance(self.link.loss) {

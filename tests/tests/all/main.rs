@@ -3,6 +3,7 @@
 
 mod allocation_wire;
 mod bounds;
+mod citizen;
 mod laws;
 mod leaves;
 mod network;
@@ -14,3 +15,4 @@ mod wire_compact;
 mod wire_krpc_malformed;
 mod wire_krpc_properties;
 mod wire_krpc_vectors;
+mod world;
