@@ -10,5 +10,6 @@ pub mod fuzz_wire;
 pub mod laws;
 pub mod net;
 pub mod nodes;
+pub mod script;
 pub mod subjects;
 pub mod world;

@@ -7,6 +7,8 @@ mod citizen;
 mod laws;
 mod leaves;
 mod network;
+mod policy;
+mod scripts;
 mod shunned;
 mod table;
 mod tidy;
