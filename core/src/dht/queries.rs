@@ -166,13 +166,6 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
     pub fn deadline(&self) -> Option<Instant> {
         self.rows.iter().map(|row| row.next).min()
     }
-
-    /// Gives every question of one asker to another.
-    pub fn reassign(&mut self, mut asker: impl FnMut(A) -> A) {
-        for row in self.rows.iter_mut() {
-            row.asker = asker(row.asker);
-        }
-    }
 }
 
 /// What is known of round trips: a histogram of the recent ones in half octaves from 1 ms to 16 s.

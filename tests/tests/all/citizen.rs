@@ -127,6 +127,83 @@ fn an_answer_counts_from_the_address_asked_alone() {
 }
 
 #[test]
+fn who_asks_is_asked_back_unless_it_is_read_only() {
+    let asked_back = |read_only: &str| {
+        let mut node = node(1, Config::private(Family::V4));
+        let ping = String::from_utf8(query("ping", "")).unwrap();
+        let ping = ping.replace("1:t2:aa", &format!("{read_only}1:t2:aa"));
+        node.handle_datagram(at(5), addr(9), ping.as_bytes()).unwrap();
+        let (mut out, mut questions) = (buffer(), 0);
+        while let Step::Send(sent) = node.step(at(5), &mut out) {
+            questions += usize::from(out[..sent.len].ends_with(b"1:y1:qe"));
+        }
+        questions
+    };
+    assert_eq!(asked_back(""), 1);
+    assert_eq!(asked_back("2:roi0e"), 1);
+    assert_eq!(asked_back("2:roi1e"), 0);
+}
+
+/// What a lookup sends on, when the first node it asks answers with this id and tells of these.
+fn asked_next(expected: Option<Id>, really: Id, told: &[tinybt_core::Contact]) -> Vec<SocketAddr> {
+    use tinybt_core::wire::krpc;
+    let mut config = Config::private(Family::V4);
+    config.id = Some(id(40, 0));
+    config.upkeep.bootstrap = false;
+    let mut node = node(1, config);
+    match expected {
+        None => drop(node.add_source(addr(1))),
+        Some(expected) => {
+            let saved = {
+                let mut bytes = b"d2:id20:".to_vec();
+                bytes.extend_from_slice(&id(40, 0).0);
+                bytes.extend_from_slice(b"5:nodes26:");
+                bytes.extend_from_slice(&expected.0);
+                bytes.extend_from_slice(&[20, 0, 2, 7, 0x1a, 0xe1]);
+                bytes.extend_from_slice(b"1:vi1ee");
+                bytes
+            };
+            assert_eq!(node.restore(at(1), &saved), Ok(1));
+        }
+    }
+    node.find_node(at(5), id(41, 41)).unwrap();
+    let mut out = buffer();
+    let Step::Send(sent) = node.step(at(5), &mut out) else { panic!("a question") };
+    assert_eq!(sent.to, addr(1));
+    let query = out[..sent.len].to_vec();
+    let message = krpc::decode(&query).unwrap();
+    let envelope = krpc::Envelope {
+        transaction: message.transaction,
+        version: None,
+        read_only: false,
+        external: None,
+    };
+    let answer = krpc::Answer { id: really, nodes: Some(told), ..krpc::Answer::default() };
+    let mut bytes = vec![0; 500];
+    let len = krpc::encode_response(&mut bytes, &envelope, &answer).unwrap();
+    let taken = node.handle_datagram(at(5), addr(1), &bytes[..len]);
+    assert_eq!(taken.is_err(), expected.is_some_and(|expected| expected != really), "{taken:?}");
+    let mut next = Vec::new();
+    loop {
+        match node.step(at(5), &mut out) {
+            Step::Send(sent) => next.push(sent.to),
+            Step::Event(_) => {}
+            Step::Wait(_) => return next,
+        }
+    }
+}
+
+#[test]
+fn an_answer_counts_from_the_id_expected_and_leads_neither_to_us_nor_astray() {
+    let contact = |n: usize, addr: SocketAddr| tinybt_core::Contact { id: id(40, n), addr };
+    let told =
+        [contact(2, addr(2)), contact(0, addr(3)), contact(4, "127.0.0.1:7".parse().unwrap())];
+    assert_eq!(asked_next(None, id(40, 1), &told), [addr(2)], "not ourselves, nor our own network");
+    assert_eq!(asked_next(Some(id(40, 1)), id(40, 1), &told), [addr(2)]);
+    assert_eq!(asked_next(Some(id(40, 1)), id(40, 9), &told), [], "somebody else answers there");
+}
+
+#[test]
 fn a_read_only_node_asks_says_so_and_is_kept_by_nobody() {
     let mut network = network(21, 30, Link::default());
     let mut config = Config::private(Family::V4);

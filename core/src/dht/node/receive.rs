@@ -214,7 +214,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.leak(response);
         }
         match flight.asker {
-            Asker::Nobody => {}
             Asker::Ask(_) => self.ask_answered(&flight, AskState::Answered(rtt), datagram),
             Asker::Search { errand: Errand::Search, .. } => {
                 self.search_answered(now, &flight, contact, response, rtt, believable);
@@ -256,7 +255,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 }
             }
             Asker::Verify => self.verifying = false,
-            Asker::Upkeep | Asker::Nobody => {}
+            Asker::Upkeep => {}
         }
         Ok(())
     }

@@ -74,7 +74,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             None => {}
             Some(Told::Search(row)) => {
                 self.searches.remove(row);
-                self.abandon(row);
             }
             Some(Told::Ask(row)) => {
                 self.asks.remove(row);

@@ -21,11 +21,10 @@ use crate::wire::krpc::{self, Envelope, Question, Want};
 /// A question in flight.
 pub type Flight = InFlight<Asker>;
 
-/// For whom a question was asked.
+/// For whom a question was asked. Whoever has gone since is not found by its handle; the answer still
+/// teaches the routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
-    /// Whoever asked has gone; the answer still teaches the routing table.
-    Nobody,
     /// The application.
     Ask(Handle),
     /// A lookup, whose trace has it at this place.

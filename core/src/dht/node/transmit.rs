@@ -74,7 +74,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                         }
                     }
                     Asker::Verify => self.verifying = false,
-                    Asker::Upkeep | Asker::Nobody => {}
+                    Asker::Upkeep => {}
                 },
                 Lapse::Silent(flight) => {
                     self.stats.silences += 1;
@@ -97,7 +97,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                                 never = search.lookup.silent(&flight.to, errand);
                             }
                         }
-                        Asker::Upkeep | Asker::Verify | Asker::Nobody => {}
+                        Asker::Upkeep | Asker::Verify => {}
                     }
                     // Places to begin are asked again whenever there is need.
                     if blamed && never && !self.bootstrap.sources().contains(&flight.to) {
@@ -361,20 +361,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let over = |search: &SearchRow<S>| search.goal == Goal::Bootstrap && search.has_ended();
         let Some((row, _)) = self.searches.iter().find(|(_, search)| over(search)) else { return };
         let Some(search) = self.searches.remove(row) else { return };
-        self.abandon(row);
         let answered = usize::from(search.outcome.answered);
         let poor = self.table.len() < K;
         if self.bootstrap.finished(now, answered, poor) == Some(Health::Offline) {
             self.tell(Event::Offline { family: self.config.family });
         }
-    }
-
-    /// Questions of a lookup that is no more: their answers still teach the table.
-    pub(super) fn abandon(&mut self, gone: Handle) {
-        self.queries.reassign(|asker| match asker {
-            Asker::Search { row, .. } if row == gone => Asker::Nobody,
-            asker => asker,
-        });
     }
 
     fn send_upkeep(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
