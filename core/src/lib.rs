@@ -5,19 +5,23 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+pub mod announce;
 pub mod contact;
 pub mod dht;
+pub mod escape;
 pub mod id;
 pub mod limits;
 pub mod list;
 pub mod machine;
 pub mod rows;
 pub mod time;
+pub mod tracker;
 pub mod wire;
 
 #[doc(hidden)]
 pub use heapless;
 
+pub use announce::{Announce, Happening, PeerId};
 pub use contact::{Contact, Family, Network};
 pub use id::{Distance, Id, InfoHash, ParseError};
 pub use machine::{Buffer, Either, Ignored, Machine, Step, Transmit, buffer};

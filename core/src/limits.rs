@@ -1,9 +1,17 @@
 //! Every bound in one place, with where it comes from; their relations are asserted at compile
 //! time at the end.
 
-/// The largest datagram we build or read: an Ethernet frame of 1,500 bytes less the IPv4 and UDP
-/// headers. Longer ones cannot arrive whole without fragments.
-pub const DATAGRAM_MAX: usize = 1_472;
+/// The largest datagram we build or read: an Ethernet frame of 1,500 bytes. What the DHT sends stays
+/// well below; a scrape of 74 swarms (BEP 15) is 1,496 bytes, and the IP layer cuts it in two where
+/// the path is narrower.
+pub const DATAGRAM_MAX: usize = 1_500;
+
+/// Swarms that one scrape over UDP asks for at most (BEP 15).
+pub const SCRAPE_MAX: usize = 74;
+
+/// Bytes of path and query of a UDP tracker's address that are sent to it (BEP 41): what is left of
+/// a datagram, each run of 255 with two bytes before it.
+pub const URL_DATA_MAX: usize = DATAGRAM_MAX - 98 - 2 * 6;
 
 /// The largest reply we send: BEP 32 allows 1,024 bytes of payload.
 pub const REPLY_MAX: usize = 1_024;
@@ -60,6 +68,8 @@ pub const DEPTH_MAX: usize = 32;
 const _: () = {
     assert!(SHORTLIST_MAX >= 2 * K && ANNOUNCES_MAX >= K);
     assert!(REPLY_MAX <= DATAGRAM_MAX);
+    assert!(16 + 20 * SCRAPE_MAX <= DATAGRAM_MAX && 8 + 12 * SCRAPE_MAX <= DATAGRAM_MAX);
+    assert!(URL_DATA_MAX.div_ceil(255) <= 6);
     // The fullest find_node answer of both families fits: 8 × (26 + 38) and the frame around it.
     assert!(K * (26 + 38) + 200 + TRANSACTION_MAX <= REPLY_MAX);
 };

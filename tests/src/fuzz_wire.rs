@@ -232,3 +232,44 @@ fn read_everything(response: &Response<'_>) {
         assert!(samples.info_hashes().count() <= response.raw.len() / 20);
     }
 }
+
+/// The UDP tracker protocol: what is read can be written, and reads the same again.
+pub fn udp_tracker(data: &[u8]) {
+    use tinybt_core::wire::udp_tracker::{
+        Request, Response, decode_request, decode_response, encode_request, encode_response,
+    };
+    let mut buffer = vec![0; 2 * data.len() + DATAGRAM_MAX];
+    if let Some((transaction, request)) = decode_request(data) {
+        let len = encode_request(&mut buffer, transaction, &request).expect("room enough");
+        let again = decode_request(&buffer[..len]).expect("written by us");
+        match (request, again.1) {
+            (
+                Request::Announce { announce, url, .. },
+                Request::Announce { announce: announce2, url: url2, .. },
+            ) => {
+                assert_eq!(announce, announce2);
+                let all = |url: tinybt_core::wire::udp_tracker::UrlData<'_>| {
+                    url.runs().flatten().copied().collect::<Vec<_>>()
+                };
+                assert_eq!(all(url), all(url2));
+            }
+            (Request::Scrape { hashes, .. }, Request::Scrape { hashes: hashes2, .. }) => {
+                assert!(hashes.iter().take(74).eq(hashes2.iter()));
+            }
+            (one, two) => assert_eq!(one, two),
+        }
+    }
+    if let Ok((transaction, response)) = decode_response(data) {
+        for family in [tinybt_core::Family::V4, tinybt_core::Family::V6] {
+            assert!(response.peers(family).count() <= data.len() / 6);
+        }
+        let len = encode_response(&mut buffer, transaction, &response).expect("room enough");
+        let again = decode_response(&buffer[..len]).expect("written by us");
+        match (response, again.1) {
+            (Response::Scrape(counts), Response::Scrape(counts2)) => {
+                assert!(counts.iter().take(74).eq(counts2.iter()));
+            }
+            (one, two) => assert_eq!(one, two),
+        }
+    }
+}

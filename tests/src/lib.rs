@@ -12,4 +12,5 @@ pub mod net;
 pub mod nodes;
 pub mod script;
 pub mod subjects;
+pub mod tracker_subjects;
 pub mod world;

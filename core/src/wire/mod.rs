@@ -3,3 +3,4 @@
 pub mod bencode;
 pub mod compact;
 pub mod krpc;
+pub mod udp_tracker;

@@ -12,6 +12,8 @@ mod scripts;
 mod shunned;
 mod table;
 mod tidy;
+mod tracker_udp;
+mod tracker_udp_wire;
 mod wire_bencode;
 mod wire_compact;
 mod wire_krpc_malformed;

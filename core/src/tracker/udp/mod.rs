@@ -1,0 +1,642 @@
+//! UDP trackers (BEP 15, BEP 41): the client of one server or of a thousand, on one socket.
+//!
+//! A request needs a connection id, which its server gives to whoever asks from an address of its
+//! own. One is good for a minute and shared by all requests to the server. The life of a request:
+//!
+//! ```text
+//!             no id              asked for, or           id came
+//! Ready ──────────────▶ Connecting ──────────────▶ Ready
+//!   │ id                   │ silence: asked again after 15 s, 30 s, 60 s …
+//!   ▼                      ▼
+//! Sent ── answer ──▶ Over ◀── the last repeat is not answered either
+//!   │ silence            ▲
+//!   └──▶ Ready           └── an answer to the connect request is an error
+//! ```
+//!
+//! The count of repeats belongs to the request: a connect request that is made on its behalf goes
+//! on with it, as in the time lines of BEP 15. So a server that gives connection ids and nothing
+//! else is given up as well.
+//!
+//! An answer counts only from the address asked and with a transaction that is open; transactions
+//! are four unpredictable bytes. An error ends its request, with the server's words and without a
+//! repeat. So does an answer that is cut short: opentracker speaks so of swarms that it refuses.
+
+mod rows;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+use rand_core::CryptoRng;
+
+#[cfg(feature = "alloc")]
+pub use self::rows::Heap;
+use self::rows::{Ask, Inbox, Link, Stage, Verdict};
+pub use self::rows::{Inline, Patience, Request, Server, Storage};
+use crate::announce::{Announce, Counts};
+use crate::contact::Family;
+use crate::id::InfoHash;
+use crate::limits::{SCRAPE_MAX, URL_DATA_MAX};
+use crate::list::List;
+use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
+use crate::rows::{Handle, Rows};
+use crate::time::Instant;
+use crate::wire::compact::Peers;
+use crate::wire::udp_tracker::{
+    self as wire, DecodeError, Hashes, Response, UrlData, decode_response, encode_request,
+};
+
+/// How long a connection id is good after it came (BEP 15).
+pub const CONNECTION_TTL: Duration = Duration::from_secs(60);
+
+/// Names a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(Handle);
+
+/// Names a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(Handle);
+
+/// How a request ended: exactly one of these for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An announce was answered. [`UdpTrackers::peers`] has the peers until the next poll.
+    Announced {
+        /// The request.
+        request: RequestId,
+        /// Time until the next announce is welcome.
+        interval: Duration,
+        /// Who is in the swarm.
+        counts: Counts,
+    },
+    /// A scrape was answered. [`UdpTrackers::scraped`] has the counts until the next poll.
+    Scraped {
+        /// The request.
+        request: RequestId,
+    },
+    /// The server answered with an error. [`UdpTrackers::words`] has its words until the next poll.
+    Refused {
+        /// The request.
+        request: RequestId,
+    },
+    /// The server answered with something else than was asked for, as some do to refuse.
+    Garbled {
+        /// The request.
+        request: RequestId,
+    },
+    /// The server did not answer.
+    Silent {
+        /// The request.
+        request: RequestId,
+    },
+}
+
+impl Event {
+    /// The request that ended.
+    pub fn request(&self) -> RequestId {
+        match self {
+            Event::Announced { request, .. }
+            | Event::Scraped { request }
+            | Event::Refused { request }
+            | Event::Garbled { request }
+            | Event::Silent { request } => *request,
+        }
+    }
+}
+
+/// Why a server or a request was not taken on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrackerError {
+    /// All rows are taken: wait until a request ends, or choose a larger [`Storage`].
+    Busy,
+    /// Port 0.
+    Address,
+    /// Path and query of the URL are longer than a datagram or the [`Storage`] allows.
+    Url,
+    /// No such server.
+    Unknown,
+    /// No swarm at all, or more than 74 or than the [`Storage`] allows.
+    Swarms,
+}
+
+impl core::fmt::Display for TrackerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            TrackerError::Busy => "all rows are taken: wait until a request ends",
+            TrackerError::Address => "a tracker cannot have port 0",
+            TrackerError::Url => "path and query are too long to be sent to a UDP tracker",
+            TrackerError::Unknown => "no such tracker",
+            TrackerError::Swarms => "expected 1 to 74 info-hashes",
+        })
+    }
+}
+
+impl core::error::Error for TrackerError {}
+
+/// The client. Implements [`Machine`]; [`Inline`] with one server makes it the client of one.
+///
+/// ```
+/// # use chacha20::{ChaCha8Rng, rand_core::SeedableRng};
+/// use tinybt_core::tracker::udp::{Inline, Patience, UdpTrackers};
+/// use tinybt_core::{Announce, Instant, Machine, PeerId, Step, buffer};
+///
+/// let random = ChaCha8Rng::seed_from_u64(1);
+/// let mut trackers = UdpTrackers::new(Inline::<1, 64, 2, 1>, random);
+/// let server = trackers.add("192.0.2.1:6969".parse()?, b"/announce")?;
+/// let info_hash = "2b66980093bc11806fab50cb3cb41835b95a0362".parse()?;
+/// let announce = Announce::new(info_hash, PeerId(*b"-tB0100-abcdefghijkl"), 7, 6881);
+/// let now = Instant::from_secs(1);
+/// trackers.announce(now, server, announce, Patience::BEP_15)?;
+/// let mut buffer = buffer();
+/// // The connect request of BEP 15: 16 bytes.
+/// assert!(matches!(trackers.step(now, &mut buffer), Step::Send(sent) if sent.len == 16));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct UdpTrackers<S: Storage, R> {
+    storage: S,
+    random: R,
+    servers: Rows<Server<S::Url>, S::Servers>,
+    requests: Rows<Request<S::Hashes>, S::Requests>,
+    inbox: Inbox,
+    /// Whether a request may be over and not told.
+    untold: bool,
+    /// Told at the last poll.
+    told: Option<Handle>,
+    /// Which row is served next.
+    turn: usize,
+}
+
+impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
+    /// A client of nobody yet.
+    pub fn new(storage: S, random: R) -> Self {
+        Self {
+            servers: Rows::new(storage.servers()),
+            requests: Rows::new(storage.requests()),
+            storage,
+            random,
+            inbox: Inbox { request: None, datagram: Vec::new() },
+            untold: false,
+            told: None,
+            turn: 0,
+        }
+    }
+
+    // Commands.
+
+    /// Adds a server. `url` is path and query of its URL, sent with each announce (BEP 41); empty
+    /// sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TrackerError::Busy`], [`TrackerError::Address`], [`TrackerError::Url`].
+    pub fn add(&mut self, addr: SocketAddr, url: &[u8]) -> Result<ServerId, TrackerError> {
+        if addr.port() == 0 {
+            return Err(TrackerError::Address);
+        }
+        if url.len() > URL_DATA_MAX {
+            return Err(TrackerError::Url);
+        }
+        let mut kept = self.storage.url(url.len());
+        for byte in url {
+            kept.push(*byte).map_err(|_| TrackerError::Url)?;
+        }
+        let server = Server { addr, url: kept, link: Link::None };
+        self.servers.insert(server).map(ServerId).map_err(|_| TrackerError::Busy)
+    }
+
+    /// Removes a server. No event follows for its requests.
+    pub fn remove(&mut self, server: ServerId) {
+        self.servers.remove(server.0);
+        while let Some(request) = self.find(|request| request.server == server.0) {
+            self.withdraw(RequestId(request));
+        }
+    }
+
+    /// Announces to a server. Ends in exactly one [`Event`].
+    ///
+    /// # Errors
+    ///
+    /// [`TrackerError::Busy`], [`TrackerError::Unknown`].
+    pub fn announce(
+        &mut self,
+        server: ServerId,
+        announce: Announce,
+        patience: Patience,
+    ) -> Result<RequestId, TrackerError> {
+        self.request(server, Ask::Announce(announce), patience)
+    }
+
+    /// Asks a server for the counts of 1 to 74 swarms. Ends in exactly one [`Event`].
+    ///
+    /// # Errors
+    ///
+    /// [`TrackerError::Busy`], [`TrackerError::Unknown`], [`TrackerError::Swarms`].
+    pub fn scrape(
+        &mut self,
+        server: ServerId,
+        swarms: &[InfoHash],
+        patience: Patience,
+    ) -> Result<RequestId, TrackerError> {
+        if swarms.is_empty() || swarms.len() > SCRAPE_MAX {
+            return Err(TrackerError::Swarms);
+        }
+        let mut hashes = self.storage.hashes(swarms.len());
+        for hash in swarms {
+            hashes.push(*hash).map_err(|_| TrackerError::Swarms)?;
+        }
+        self.request(server, Ask::Scrape(hashes), patience)
+    }
+
+    /// Gives up on a request; no event follows.
+    pub fn withdraw(&mut self, request: RequestId) {
+        self.requests.remove(request.0);
+        self.inbox.release(request.0);
+    }
+
+    fn request(
+        &mut self,
+        server: ServerId,
+        ask: Ask<S::Hashes>,
+        patience: Patience,
+    ) -> Result<RequestId, TrackerError> {
+        if self.servers.get(server.0).is_none() {
+            return Err(TrackerError::Unknown);
+        }
+        let request = Request {
+            server: server.0,
+            transaction: self.transaction(),
+            ask,
+            patience,
+            repeats: 0,
+            stage: Stage::Ready,
+        };
+        self.requests.insert(request).map(RequestId).map_err(|_| TrackerError::Busy)
+    }
+
+    // Views, good for the event that was polled last.
+
+    /// The peers of an [`Event::Announced`].
+    pub fn peers(&self, request: RequestId) -> Peers<'_> {
+        match self.answer(request) {
+            Some((family, response)) => response.peers(family),
+            None => Peers::new(Family::V4, &[]),
+        }
+    }
+
+    /// The counts of an [`Event::Scraped`], in the order in which the swarms were asked for. Some
+    /// servers answer fewer than they were asked for.
+    pub fn scraped(&self, request: RequestId) -> impl Iterator<Item = (InfoHash, Counts)> {
+        let hashes = match self.requests.get(request.0).map(|request| &request.ask) {
+            Some(Ask::Scrape(hashes)) => &hashes[..],
+            _ => &[],
+        };
+        let counts = match self.answer(request) {
+            Some((_, Response::Scrape(counts))) => counts,
+            _ => wire::Scraped::Values(&[]),
+        };
+        hashes.iter().copied().zip(counts.iter())
+    }
+
+    /// The server's words of an [`Event::Refused`].
+    pub fn words(&self, request: RequestId) -> &[u8] {
+        match self.answer(request) {
+            Some((_, Response::Error { message })) => message,
+            _ => &[],
+        }
+    }
+
+    /// Requests under way.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether no request is under way.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    fn answer(&self, request: RequestId) -> Option<(Family, Response<'_>)> {
+        if self.inbox.request != Some(request.0) {
+            return None;
+        }
+        let server = self.servers.get(self.requests.get(request.0)?.server)?;
+        let (_, response) = decode_response(&self.inbox.datagram).ok()?;
+        Some((Family::of(&server.addr), response))
+    }
+
+    fn find(&self, pick: impl Fn(&Request<S::Hashes>) -> bool) -> Option<Handle> {
+        self.requests.iter().find_map(|(handle, request)| pick(request).then_some(handle))
+    }
+
+    // A datagram comes in.
+
+    fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), Ignored> {
+        let (transaction, response) = match decode_response(datagram) {
+            Ok((transaction, response)) => (transaction, Some(response)),
+            Err(DecodeError::Short { transaction }) => (transaction, None),
+            Err(DecodeError::Foreign) => return Err(Ignored::Foreign),
+        };
+        let open = |request: &Request<S::Hashes>| {
+            request.transaction == transaction && matches!(request.stage, Stage::Sent(_))
+        };
+        if let Some(request) = self.find(open) {
+            return self.answered(request, from, datagram, response);
+        }
+        let asking = |(handle, server): (Handle, &Server<S::Url>)| {
+            let ours =
+                matches!(server.link, Link::Asking { transaction: t, .. } if t == transaction);
+            ours.then_some(handle)
+        };
+        let server = self.servers.iter().find_map(asking).ok_or(Ignored::Unasked)?;
+        self.connected(now, server, from, datagram, response)
+    }
+
+    fn answered(
+        &mut self,
+        handle: Handle,
+        from: SocketAddr,
+        datagram: &[u8],
+        response: Option<Response<'_>>,
+    ) -> Result<(), Ignored> {
+        let request = self.requests.get_mut(handle).ok_or(Ignored::Unasked)?;
+        let server = self.servers.get_mut(request.server).ok_or(Ignored::Unasked)?;
+        if server.addr != from {
+            return Err(Ignored::WrongSource);
+        }
+        let verdict = match (&request.ask, response) {
+            (Ask::Announce(_), Some(Response::Announce { .. }))
+            | (Ask::Scrape(_), Some(Response::Scrape(_))) => Verdict::Answered,
+            (_, Some(Response::Error { .. })) => Verdict::Refused,
+            _ => Verdict::Garbled,
+        };
+        if !self.inbox.take(handle, datagram) {
+            return Err(Ignored::Full);
+        }
+        if verdict != Verdict::Answered {
+            // It may be the connection id that it does not like: the next request has a fresh one.
+            server.link = Link::None;
+        }
+        request.stage = Stage::Over(verdict);
+        self.untold = true;
+        Ok(())
+    }
+
+    fn connected(
+        &mut self,
+        now: Instant,
+        handle: Handle,
+        from: SocketAddr,
+        datagram: &[u8],
+        response: Option<Response<'_>>,
+    ) -> Result<(), Ignored> {
+        let server = self.servers.get_mut(handle).ok_or(Ignored::Unasked)?;
+        let Link::Asking { repeats, .. } = server.link else { return Err(Ignored::Unasked) };
+        if server.addr != from {
+            return Err(Ignored::WrongSource);
+        }
+        let waiting = |request: &Request<S::Hashes>| {
+            request.server == handle && request.stage == Stage::Connecting
+        };
+        match response {
+            Some(Response::Connect { connection }) => {
+                server.link = Link::Open { connection, until: now + CONNECTION_TTL };
+                let requests = self.requests.iter_mut().map(|(_, request)| request);
+                for request in requests.filter(|request| waiting(request)) {
+                    request.stage = Stage::Ready;
+                    request.repeats = request.repeats.max(repeats);
+                }
+            }
+            Some(Response::Error { .. }) => {
+                let first = self.requests.iter().find(|(_, request)| waiting(request));
+                // The words can be read of one request; all of them end.
+                if let Some((first, _)) = first
+                    && !self.inbox.take(first, datagram)
+                {
+                    return Err(Ignored::Full);
+                }
+                server.link = Link::None;
+                self.end_waiting(handle, Verdict::Refused);
+            }
+            _ => return Err(Ignored::Malformed),
+        }
+        Ok(())
+    }
+
+    fn end_waiting(&mut self, server: Handle, verdict: Verdict) {
+        for (_, request) in self.requests.iter_mut() {
+            if request.server == server && request.stage == Stage::Connecting {
+                request.stage = Stage::Over(verdict);
+                self.untold = true;
+            }
+        }
+    }
+
+    // A datagram goes out, time passes.
+
+    fn transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        while let Some(server) = self.overdue(now) {
+            if let Some(transmit) = self.reconnect(now, server, buffer) {
+                return Some(transmit);
+            }
+        }
+        loop {
+            let due = |handle: Handle, request: &mut Request<S::Hashes>| match request.stage {
+                Stage::Ready => Some(handle),
+                Stage::Sent(until) if until <= now => Some(handle),
+                _ => None,
+            };
+            let (handle, turn) = self.requests.round(self.turn, due)?;
+            self.turn = turn;
+            if let Some(transmit) = self.send(now, handle, buffer) {
+                return Some(transmit);
+            }
+        }
+    }
+
+    fn overdue(&self, now: Instant) -> Option<Handle> {
+        let late = |server: &Server<S::Url>| matches!(server.link, Link::Asking { until, .. } if until <= now);
+        self.servers.iter().find_map(|(handle, server)| late(server).then_some(handle))
+    }
+
+    /// A connect request was not answered: again, or no more.
+    fn reconnect(&mut self, now: Instant, handle: Handle, buffer: &mut Buffer) -> Option<Transmit> {
+        let anybody = self
+            .requests
+            .iter()
+            .any(|(_, request)| request.server == handle && request.stage == Stage::Connecting);
+        let server = self.servers.get_mut(handle)?;
+        let Link::Asking { repeats, until, patience, .. } = &mut server.link else { return None };
+        if *repeats >= patience.repeats || !anybody {
+            server.link = Link::None;
+            self.end_waiting(handle, Verdict::Silent);
+            return None;
+        }
+        *repeats += 1;
+        *until = now + patience.after(*repeats);
+        server.connect(buffer)
+    }
+
+    /// A request's turn: it is sent, asks for a connection id, or is over.
+    fn send(&mut self, now: Instant, handle: Handle, buffer: &mut Buffer) -> Option<Transmit> {
+        let fresh = self.transaction();
+        let request = self.requests.get_mut(handle)?;
+        if matches!(request.stage, Stage::Sent(_)) {
+            if request.repeats >= request.patience.repeats {
+                request.stage = Stage::Over(Verdict::Silent);
+                self.untold = true;
+                return None;
+            }
+            request.repeats += 1;
+        }
+        let server = self.servers.get_mut(request.server)?;
+        let wait = request.patience.after(request.repeats);
+        let connection = match server.link {
+            Link::Open { connection, until } if until > now => connection,
+            Link::Asking { .. } => {
+                request.stage = Stage::Connecting;
+                return None;
+            }
+            Link::Open { .. } | Link::None => {
+                request.stage = Stage::Connecting;
+                server.link = Link::Asking {
+                    transaction: fresh,
+                    repeats: request.repeats,
+                    until: now + wait,
+                    patience: request.patience,
+                };
+                return server.connect(buffer);
+            }
+        };
+        request.stage = Stage::Sent(now + wait);
+        let url = UrlData::Plain(&server.url);
+        let asked = match &request.ask {
+            Ask::Announce(announce) => {
+                wire::Request::Announce { connection, announce: *announce, url }
+            }
+            Ask::Scrape(hashes) => {
+                wire::Request::Scrape { connection, hashes: Hashes::Values(hashes) }
+            }
+        };
+        let len = encode_request(buffer, request.transaction, &asked)?;
+        Some(Transmit { to: server.addr, len })
+    }
+
+    /// A transaction that nobody has.
+    fn transaction(&mut self) -> u32 {
+        loop {
+            let new = self.random.next_u32();
+            let of_server = |server: &Server<S::Url>| matches!(server.link, Link::Asking { transaction, .. } if transaction == new);
+            let taken = self.requests.iter().any(|(_, request)| request.transaction == new)
+                || self.servers.iter().any(|(_, server)| of_server(server));
+            if !taken {
+                return new;
+            }
+        }
+    }
+
+    // Events, and giving rows free.
+
+    fn report(&mut self) -> Option<Event> {
+        if let Some(told) = self.told.take() {
+            self.requests.remove(told);
+            self.inbox.release(told);
+        }
+        if !self.untold {
+            return None;
+        }
+        let over = |(handle, request): (Handle, &mut Request<S::Hashes>)| match request.stage {
+            Stage::Over(verdict) => {
+                request.stage = Stage::Told;
+                Some((handle, verdict))
+            }
+            _ => None,
+        };
+        let Some((handle, verdict)) = self.requests.iter_mut().find_map(over) else {
+            self.untold = false;
+            return None;
+        };
+        self.told = Some(handle);
+        let request = RequestId(handle);
+        Some(match verdict {
+            Verdict::Silent => Event::Silent { request },
+            Verdict::Refused => Event::Refused { request },
+            Verdict::Garbled => Event::Garbled { request },
+            Verdict::Answered => match self.answer(request) {
+                Some((_, Response::Announce { interval, leechers, seeders, .. })) => {
+                    Event::Announced {
+                        request,
+                        interval: Duration::from_secs(interval.into()),
+                        counts: Counts { seeders, leechers, completed: None },
+                    }
+                }
+                _ => Event::Scraped { request },
+            },
+        })
+    }
+}
+
+impl<U> Server<U> {
+    /// Writes the connect request that is under way.
+    fn connect(&self, buffer: &mut Buffer) -> Option<Transmit> {
+        let Link::Asking { transaction, .. } = self.link else { return None };
+        let len = encode_request(buffer, transaction, &wire::Request::Connect)?;
+        Some(Transmit { to: self.addr, len })
+    }
+}
+
+impl Inbox {
+    /// Keeps an answer, if there is room: one at a time waits to be told.
+    fn take(&mut self, request: Handle, datagram: &[u8]) -> bool {
+        if self.request.is_some() {
+            return false;
+        }
+        self.datagram.clear();
+        // What is longer than any datagram of ours is cut: peers beyond it are more than enough.
+        let len = datagram.len().min(self.datagram.capacity());
+        let kept = self.datagram.extend_from_slice(datagram.get(..len).unwrap_or_default());
+        self.request = Some(request);
+        kept.is_ok()
+    }
+
+    fn release(&mut self, request: Handle) {
+        if self.request == Some(request) {
+            self.request = None;
+        }
+    }
+}
+
+impl<S: Storage, R: CryptoRng> Machine for UdpTrackers<S, R> {
+    type Event = Event;
+
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        self.receive(now, from, datagram)
+    }
+
+    fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        self.transmit(now, buffer)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.report()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let sent = |request: &Request<S::Hashes>| match request.stage {
+            Stage::Sent(until) => Some(until),
+            _ => None,
+        };
+        let asking = |server: &Server<S::Url>| match server.link {
+            Link::Asking { until, .. } => Some(until),
+            _ => None,
+        };
+        let requests = self.requests.iter().filter_map(|(_, request)| sent(request)).min();
+        earliest(requests, self.servers.iter().filter_map(|(_, server)| asking(server)).min())
+    }
+}

@@ -1,0 +1,97 @@
+//! The tracker machines as subjects of the laws.
+
+use std::time::Duration;
+
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
+use tinybt_core::announce::Counts;
+use tinybt_core::tracker::udp::{Event, Heap, Patience, ServerId, UdpTrackers};
+use tinybt_core::wire::udp_tracker::{Request, Response, Scraped, decode_request, encode_response};
+use tinybt_core::{Announce, Happening, InfoHash, Instant, Machine, PeerId};
+
+use crate::laws::Subject;
+use crate::nodes::addr;
+
+/// The client as tests use it.
+pub type TestTrackers = UdpTrackers<Heap, ChaCha8Rng>;
+
+/// A client of three servers.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackerSubject {
+    /// How long it waits.
+    pub patience: Patience,
+}
+
+/// An announce of a swarm.
+pub fn announce(swarm: u8) -> Announce {
+    let mut announce =
+        Announce::new(InfoHash([swarm; 20]), PeerId(*b"-tB0100-abcdefghijkl"), 7, 6881);
+    announce.event = Happening::Started;
+    announce
+}
+
+/// A client of the first `count` addresses.
+pub fn trackers(count: usize, requests: usize) -> (TestTrackers, Vec<ServerId>) {
+    let random = ChaCha8Rng::seed_from_u64(3);
+    let mut trackers = UdpTrackers::new(Heap { servers: count, requests }, random);
+    let servers = (0..count).map(|at| trackers.add(addr(at), b"/a?b").expect("room")).collect();
+    (trackers, servers)
+}
+
+/// An answer to a request: right in most ways, wrong in some.
+pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
+    let Some((transaction, request)) = decode_request(sent) else { return vec![way] };
+    let packed = [way; 30];
+    let counts = [Counts { seeders: 1, leechers: 2, completed: Some(3) }; 74];
+    let response = match (way % 11, request) {
+        (9, _) => Response::Error { message: b"no" },
+        (10, _) => Response::Connect { connection: 5 },
+        (_, Request::Connect) => Response::Connect { connection: u64::from(way) },
+        (8, _) | (_, Request::Scrape { .. }) => {
+            Response::Scrape(Scraped::Values(&counts[..usize::from(way) % 75]))
+        }
+        (_, Request::Announce { .. }) => Response::Announce {
+            interval: u32::from(way),
+            leechers: 1,
+            seeders: 2,
+            packed: [&packed[..usize::from(way) % 31], &[]],
+        },
+    };
+    let mut bytes = vec![0; 1_500];
+    let transaction = if way == 77 { transaction ^ 1 } else { transaction };
+    let len = encode_response(&mut bytes, transaction, &response).expect("it fits");
+    bytes.truncate(if way % 16 == 15 { len.min(usize::from(way) % 20) } else { len });
+    bytes
+}
+
+impl Subject for TrackerSubject {
+    type Machine = TestTrackers;
+    const ROWS: usize = 3 + 8;
+
+    fn make(&self) -> TestTrackers {
+        trackers(3, 8).0
+    }
+
+    fn command(&self, machine: &mut TestTrackers, _now: Instant, which: u8) -> Option<String> {
+        // Made again to have the names: the same from the same seed.
+        let servers = trackers(3, 8).1;
+        let server = servers[usize::from(which) % 3];
+        let asked = match which % 4 {
+            0 => machine.scrape(server, &[InfoHash([which; 20]); 9], self.patience),
+            _ => machine.announce(server, announce(which), self.patience),
+        };
+        asked.ok().map(|id| format!("{id:?}"))
+    }
+
+    fn ends(&self, event: &<TestTrackers as Machine>::Event) -> Option<String> {
+        let event: &Event = event;
+        Some(format!("{:?}", event.request()))
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        answer(sent, way)
+    }
+}
+
+/// Patience for tests that need it to end soon.
+pub const SHORT: Patience = Patience { first: Duration::from_secs(1), repeats: 2 };
