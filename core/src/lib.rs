@@ -13,8 +13,13 @@ pub mod id;
 pub mod limits;
 pub mod list;
 pub mod machine;
+pub mod magnet;
+#[cfg(feature = "metainfo")]
+mod metainfo;
 pub mod rows;
 pub mod time;
+#[cfg(feature = "alloc")]
+pub mod torrent;
 pub mod tracker;
 pub mod wire;
 

@@ -62,6 +62,12 @@ pub const VOTES_MAX: usize = 16;
 /// Peers that are kept of one swarm: a few replies full.
 pub const SWARM_PEERS_MAX: usize = 500;
 
+/// Bytes of an HTTP tracker's answer: room for 50,000 compact peers.
+pub const BODY_MAX: usize = 1 << 20;
+
+/// Peers of one answer of an HTTP tracker that are taken in; most send 50 to 200.
+pub const HTTP_PEERS_MAX: usize = 2_000;
+
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
 

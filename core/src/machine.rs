@@ -127,11 +127,13 @@ pub enum Ignored {
     ReadOnly,
     /// A question while all rows for answers are taken.
     Full,
+    /// A question whose sender has not shown that its address is its own (BEP 15).
+    Unproven,
 }
 
 impl Ignored {
     /// Every reason, in the order of [`Ignored::index`].
-    pub const ALL: [Ignored; 9] = [
+    pub const ALL: [Ignored; 10] = [
         Ignored::Foreign,
         Ignored::Malformed,
         Ignored::Unasked,
@@ -141,6 +143,7 @@ impl Ignored {
         Ignored::OverLimit,
         Ignored::ReadOnly,
         Ignored::Full,
+        Ignored::Unproven,
     ];
 
     /// The position of this reason in [`Ignored::ALL`], for counters.
@@ -161,6 +164,7 @@ impl fmt::Display for Ignored {
             Ignored::OverLimit => "comes from a source that asks too much",
             Ignored::ReadOnly => "asks a read-only node",
             Ignored::Full => "found no room for an answer",
+            Ignored::Unproven => "comes from a source that has not shown that it is there",
         })
     }
 }

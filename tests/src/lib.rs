@@ -6,11 +6,13 @@
 
 pub mod counting;
 pub mod fuzz_laws;
+pub mod fuzz_trackers;
 pub mod fuzz_wire;
 pub mod laws;
 pub mod net;
 pub mod nodes;
 pub mod script;
 pub mod subjects;
+pub mod tiers_model;
 pub mod tracker_subjects;
 pub mod world;
