@@ -9,6 +9,8 @@ pub mod announce;
 pub mod contact;
 pub mod dht;
 pub mod escape;
+#[cfg(feature = "http")]
+pub mod finder;
 pub mod id;
 pub mod limits;
 pub mod list;

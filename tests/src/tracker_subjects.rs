@@ -5,10 +5,13 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tinybt_core::announce::Counts;
+use tinybt_core::finder::{self, Presence, Wanted};
+use tinybt_core::torrent::Torrent;
 use tinybt_core::tracker::udp::{Event, Heap, Patience, ServerId, UdpTrackers};
 use tinybt_core::wire::udp_tracker::{Request, Response, Scraped, decode_request, encode_response};
 use tinybt_core::{Announce, Happening, InfoHash, Instant, Machine, PeerId};
 
+use crate::finder_world::{TestFinder, finder};
 use crate::laws::Subject;
 use crate::nodes::addr;
 
@@ -95,3 +98,81 @@ impl Subject for TrackerSubject {
 
 /// Patience for tests that need it to end soon.
 pub const SHORT: Patience = Patience { first: Duration::from_secs(1), repeats: 2 };
+
+/// A finder with a node, whose errands nobody runs.
+#[derive(Clone, Copy, Debug)]
+pub struct FinderSubject;
+
+impl Subject for FinderSubject {
+    type Machine = TestFinder;
+    // Nodes, and requests with their servers.
+    const ROWS: usize = 64 + 8 + 2 + 16 + 32;
+
+    fn make(&self) -> TestFinder {
+        let mut finder = finder(true);
+        finder.dht.add_source(addr(0));
+        finder
+    }
+
+    fn command(&self, finder: &mut TestFinder, now: Instant, which: u8) -> Option<String> {
+        let info_hash = InfoHash([which; 20]);
+        let urls = [
+            format!("udp://{}/a", addr(1)),
+            format!("udp://{}", addr(2)),
+            "udp://name:1".to_owned(),
+            "http://web/announce".to_owned(),
+            "nonsense".to_owned(),
+        ];
+        let count = usize::from(which / 8) % (urls.len() + 1);
+        let tiers = urls[..count].chunks(2).map(<[String]>::to_vec).collect();
+        let torrent = Torrent {
+            tiers,
+            private: which.is_multiple_of(5),
+            peers: vec![addr(5)],
+            ..Torrent::new(info_hash)
+        };
+        match which % 8 {
+            0..=3 => {
+                let id = finder.search(now, Wanted::peers_of(torrent));
+                Some(format!("{id:?}"))
+            }
+            4 => {
+                let wanted = Wanted::announce(torrent, Presence::new(80));
+                let wanted = Wanted { keep: false, ..wanted };
+                Some(format!("{:?}", finder.search(now, wanted)))
+            }
+            5 => {
+                let id = finder.search(now, Wanted::announce(torrent, Presence::new(80)));
+                finder.stop(now, id);
+                Some(format!("{id:?}"))
+            }
+            6 => {
+                let scrape = finder.scrape(now, &urls[count.min(3)], &[info_hash; 100], SHORT);
+                scrape.ok().map(|id| format!("{id:?}"))
+            }
+            _ => finder
+                .dht
+                .get_peers(now, info_hash)
+                .ok()
+                .and_then(|pair| pair.iter().next().map(|id| format!("{id:?}"))),
+        }
+    }
+
+    fn ends(&self, event: &finder::Event) -> Option<String> {
+        match event {
+            finder::Event::Finished { search } => Some(format!("{search:?}")),
+            finder::Event::ScrapeFinished { scrape, .. } => Some(format!("{scrape:?}")),
+            finder::Event::Dht(tinybt_core::dht::Event::Finished { lookup, .. }) => {
+                Some(format!("{lookup:?}"))
+            }
+            _ => None,
+        }
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        match sent.first() {
+            Some(b'd') => crate::subjects::answer(sent, way),
+            _ => answer(sent, way),
+        }
+    }
+}

@@ -91,6 +91,8 @@ pub struct Tracker {
     knows: bool,
     /// It is to be told that the download is complete.
     owed: bool,
+    /// The only thing left to tell it is `stopped`.
+    leaving: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,21 +112,12 @@ pub struct Tiers<L: List<Tracker>> {
     round: Instant,
     round_min: Instant,
     paused: bool,
-    stopping: bool,
 }
 
 impl<L: List<Tracker>> Tiers<L> {
     /// No trackers yet; as many as the empty list has room for.
     pub fn new(rows: L, policy: Policy, pace: Pace) -> Self {
-        Self {
-            rows,
-            policy,
-            pace,
-            round: Instant::EPOCH,
-            round_min: Instant::EPOCH,
-            paused: false,
-            stopping: false,
-        }
+        Self { rows, policy, pace, round: Instant::EPOCH, round_min: Instant::EPOCH, paused: false }
     }
 
     /// Adds a tracker by the caller's number for it. False if there is no room.
@@ -140,6 +133,7 @@ impl<L: List<Tracker>> Tiers<L> {
             failures: 0,
             knows: false,
             owed: false,
+            leaving: false,
         };
         if self.rows.push(tracker).is_err() {
             return false;
@@ -157,15 +151,14 @@ impl<L: List<Tracker>> Tiers<L> {
     /// The next tracker to ask at `now`, and with which event. Answer with
     /// [`Tiers::succeeded`] or [`Tiers::failed`].
     pub fn poll(&mut self, now: Instant) -> Option<(u16, Happening)> {
-        let busy = self.rows.iter().any(|row| matches!(row.state, State::Asked(_)));
-        if self.policy == Policy::InTurn && busy && !self.stopping {
-            return None;
-        }
-        let index = self.rows.iter().position(|row| self.due(row).is_some_and(|due| due <= now))?;
-        let (stopping, paused) = (self.stopping, self.paused);
+        let held = self.is_held();
+        let is_due =
+            |row: &Tracker| (row.leaving || !held) && self.due(row).is_some_and(|due| due <= now);
+        let index = self.rows.iter().position(is_due)?;
+        let paused = self.paused;
         let row = self.rows.get_mut(index)?;
         let event = match () {
-            () if stopping => Happening::Stopped,
+            () if row.leaving => Happening::Stopped,
             () if !row.knows => Happening::Started,
             () if row.owed => Happening::Completed,
             () if paused => Happening::Paused,
@@ -177,11 +170,15 @@ impl<L: List<Tracker>> Tiers<L> {
 
     /// When somebody is due next.
     pub fn deadline(&self) -> Option<Instant> {
-        let busy = self.rows.iter().any(|row| matches!(row.state, State::Asked(_)));
-        if self.policy == Policy::InTurn && busy && !self.stopping {
-            return None;
-        }
-        self.rows.iter().filter_map(|row| self.due(row)).min()
+        let held = self.is_held();
+        let rows = self.rows.iter().filter(|row| row.leaving || !held);
+        rows.filter_map(|row| self.due(row)).min()
+    }
+
+    /// Whether everybody waits for the one whose turn it is.
+    fn is_held(&self) -> bool {
+        self.policy == Policy::InTurn
+            && self.rows.iter().any(|row| !row.leaving && matches!(row.state, State::Asked(_)))
     }
 
     /// When a tracker is due, if it is to be asked at all.
@@ -189,7 +186,7 @@ impl<L: List<Tracker>> Tiers<L> {
         if row.state != State::Resting {
             return None;
         }
-        if self.stopping {
+        if row.leaving {
             // Goodbye to those who know us, and are there.
             return (row.knows && row.failures == 0).then_some(Instant::EPOCH);
         }
@@ -234,7 +231,6 @@ impl<L: List<Tracker>> Tiers<L> {
     pub fn failed(&mut self, now: Instant, number: u16, again: Again) {
         let pace = self.pace;
         let Some(index) = self.asked(number) else { return };
-        let stopping = self.stopping;
         let Some(row) = self.rows.get_mut(index) else { return };
         row.failures = row.failures.saturating_add(1);
         let doubled = 1u32.checked_shl(u32::from(row.failures) - 1).unwrap_or(u32::MAX);
@@ -244,7 +240,7 @@ impl<L: List<Tracker>> Tiers<L> {
             Again::After(time) => Some(time.clamp(pace.backoff, pace.interval_max)),
             Again::Never => None,
         };
-        row.state = if stopping || wait.is_none() { State::Gone } else { State::Resting };
+        row.state = if row.leaving || wait.is_none() { State::Gone } else { State::Resting };
         row.due = now + wait.unwrap_or_default();
         row.due_min = row.due;
     }
@@ -291,7 +287,19 @@ impl<L: List<Tracker>> Tiers<L> {
 
     /// We go. From now on the only event is `stopped`.
     pub fn stop(&mut self) {
-        self.stopping = true;
+        self.rows.iter_mut().for_each(|row| row.leaving = true);
+    }
+
+    /// The same for one tracker alone.
+    pub fn leave(&mut self, number: u16) {
+        let row = self.rows.iter_mut().find(|row| row.number == number);
+        row.into_iter().for_each(|row| row.leaving = true);
+    }
+
+    /// Leaves it at what a tracker knows: it is not asked again, not even told goodbye.
+    pub fn close(&mut self, number: u16) {
+        let row = self.rows.iter_mut().find(|row| row.number == number);
+        row.into_iter().for_each(|row| row.state = State::Gone);
     }
 
     /// Whether nobody is being asked and nobody will be.
@@ -299,6 +307,11 @@ impl<L: List<Tracker>> Tiers<L> {
         let done = |row: &Tracker| row.state == State::Gone || self.due(row).is_none();
         let asked = |row: &Tracker| matches!(row.state, State::Asked(_));
         self.rows.iter().all(|row| done(row) && !asked(row))
+    }
+
+    /// Whether nothing is left but goodbyes.
+    pub fn is_leaving(&self) -> bool {
+        self.rows.iter().all(|row| row.leaving || row.state == State::Gone)
     }
 
     /// How often a tracker failed since it answered last, and when it is due; `None` where it is

@@ -4,6 +4,7 @@
 mod allocation_wire;
 mod bounds;
 mod citizen;
+mod finder;
 mod laws;
 mod leaves;
 mod magnet;

@@ -2,8 +2,8 @@
 //!
 //! Pure, so any HTTP client serves, and whatever a server of one's own is made of. Bodies are read
 //! with `bt_bencode`, after a look at their size and depth: it recurses as deep as its input nests.
-//! Every field is then matched by its type, since a reader that is told what to expect takes a list
-//! of numbers for bytes.
+//! Every field is then matched by its type, since one that is told to expect bytes takes the raw
+//! bytes of a list for them.
 
 mod answer;
 mod request;
