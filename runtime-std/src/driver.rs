@@ -165,3 +165,10 @@ impl<M: Machine> Driver<M> {
 fn is_mapped(from: &SocketAddr) -> bool {
     matches!(from, SocketAddr::V6(from) if from.ip().to_ipv4_mapped().is_some())
 }
+
+/// The time since now, for what is measured elsewhere: this file is the one that reads a clock.
+#[cfg(feature = "http")]
+pub(crate) fn stopwatch() -> impl Fn() -> Duration {
+    let begun = std::time::Instant::now();
+    move || begun.elapsed()
+}

@@ -12,6 +12,8 @@ mod dht;
 mod driver;
 mod engine;
 mod error;
+#[cfg(feature = "http")]
+pub mod fetch;
 mod handler;
 mod search;
 mod state;
