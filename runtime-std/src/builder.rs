@@ -32,6 +32,12 @@ pub struct Builder {
     pub(crate) capacities: Heap,
     pub(crate) configure: Vec<Configure>,
     pub(crate) handler: Option<Handler>,
+    /// Whether there is a node at all.
+    pub(crate) dht: bool,
+    #[cfg(feature = "finder")]
+    pub(crate) trackers: tinybt_core::tracker::udp::Heap,
+    #[cfg(feature = "http")]
+    pub(crate) http: crate::fetch::HttpConfig,
 }
 
 type Configure = Box<dyn Fn(&mut Config)>;
@@ -46,6 +52,11 @@ impl Builder {
             capacities: Heap::default(),
             configure: Vec::new(),
             handler: None,
+            dht: true,
+            #[cfg(feature = "finder")]
+            trackers: tinybt_core::tracker::udp::Heap::default(),
+            #[cfg(feature = "http")]
+            http: crate::fetch::HttpConfig::default(),
         }
     }
 
@@ -103,6 +114,37 @@ impl Builder {
     pub fn handler(mut self, handler: Handler) -> Self {
         self.handler = Some(handler);
         self.configure(|config| config.foreign_methods = true)
+    }
+
+    /// Takes no part in the DHT: for a finder that asks trackers alone.
+    #[cfg(feature = "finder")]
+    pub fn without_dht(mut self) -> Self {
+        self.dht = false;
+        self
+    }
+
+    /// How many UDP trackers may be asked at once.
+    #[cfg(feature = "finder")]
+    pub fn trackers(mut self, trackers: tinybt_core::tracker::udp::Heap) -> Self {
+        self.trackers = trackers;
+        self
+    }
+
+    /// How HTTP trackers are asked.
+    #[cfg(feature = "http")]
+    pub fn http(mut self, http: crate::fetch::HttpConfig) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Opens the sockets, starts the thread, and gives the handle that asks trackers as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`], and [`Error::Http`].
+    #[cfg(feature = "finder")]
+    pub fn finder(self) -> Result<crate::Finder, Error> {
+        self.start().map(crate::Finder::new)
     }
 
     /// Opens the sockets and starts the thread.

@@ -14,7 +14,7 @@ use tinybt_core::{Contact, Family, Id, InfoHash, Instant};
 
 use crate::builder::Builder;
 use crate::driver::{Driver, Waker};
-use crate::engine::{self, Answered, Job, Ledger, Machine};
+use crate::engine::{self, Answered, Command, Job, Ledger, Machine, Office};
 use crate::error::Error;
 use crate::search::Search;
 use crate::state::State;
@@ -38,7 +38,7 @@ pub struct Dht {
 }
 
 struct Shared {
-    jobs: Sender<Job>,
+    commands: Sender<Command>,
     waker: Waker,
     addrs: Vec<SocketAddr>,
     thread: Mutex<Option<JoinHandle<Result<(), Error>>>>,
@@ -88,6 +88,9 @@ impl Dht {
         for socket in &sockets {
             let addr = socket.local_addr().map_err(Error::Socket)?;
             addrs.push(addr);
+            if !builder.dht {
+                continue;
+            }
             let family = Family::of(&addr);
             let mut node = Node::new(builder.config(family), builder.capacities, random()?);
             if let (Some(bytes), Some(path)) = (state.of(family), &builder.state) {
@@ -99,17 +102,27 @@ impl Dht {
                 Family::V6 => v6 = Some(node),
             }
         }
-        let driver = Driver::new(Dual::new(v4, v6), sockets).map_err(Error::Socket)?;
+        let nodes = Dual::new(v4, v6);
+        #[cfg(feature = "finder")]
+        let nodes = {
+            let families = addrs.iter().map(Family::of);
+            engine::Hosted::new(nodes, builder.trackers, families, [random()?, random()?])
+        };
+        let driver = Driver::new(nodes, sockets).map_err(Error::Socket)?;
         let waker = driver.waker();
-        let (jobs, inbox) = channel();
-        let ledger = Ledger::new(builder.handler.take());
+        let (commands, inbox) = channel();
+        let office = Office {
+            ledger: Ledger::new(builder.handler.take()),
+            #[cfg(feature = "finder")]
+            desk: crate::desk::Desk::new(&builder, commands.clone(), waker.clone())?,
+        };
         let path = builder.state.take();
         let thread = std::thread::Builder::new()
             .name("tinybt".into())
-            .spawn(move || engine::run(driver, ledger, &inbox, path))
+            .spawn(move || engine::run(driver, office, &inbox, path))
             .map_err(Error::Socket)?;
         let thread = Mutex::new(Some(thread));
-        let dht = Self { shared: Arc::new(Shared { jobs, waker, addrs, thread }) };
+        let dht = Self { shared: Arc::new(Shared { commands, waker, addrs, thread }) };
         dht.add_nodes(builder.bootstrap)?;
         Ok(dht)
     }
@@ -145,7 +158,7 @@ impl Dht {
         let count = names.len();
         self.command(move |_, ledger, _| ledger.resolving += count)?;
         // Only what it needs: a name that takes long to resolve keeps no handle alive.
-        let (jobs, waker) = (self.shared.jobs.clone(), self.shared.waker.clone());
+        let (commands, waker) = (self.shared.commands.clone(), self.shared.waker.clone());
         let resolve = move || {
             for name in names {
                 let addrs: Vec<_> =
@@ -160,7 +173,7 @@ impl Dht {
                     }
                     ledger.resolved(machine, now);
                 });
-                if jobs.send(job).is_err() {
+                if commands.send(Command::Dht(job)).is_err() {
                     return;
                 }
                 waker.wake();
@@ -318,7 +331,8 @@ impl Dht {
         })
     }
 
-    /// Ends the thread now, whoever else has a handle, and says whether the state was saved.
+    /// Ends the thread, whoever else has a handle, and says whether the state was saved. Trackers
+    /// that know us are told that we go, which takes three seconds at the most.
     ///
     /// # Errors
     ///
@@ -331,7 +345,11 @@ impl Dht {
         &self,
         job: impl FnOnce(&mut Machine, &mut Ledger, Instant) + Send + 'static,
     ) -> Result<(), Error> {
-        self.shared.jobs.send(Box::new(job)).map_err(|_| Error::Stopped)?;
+        self.send(Command::Dht(Box::new(job)))
+    }
+
+    pub(crate) fn send(&self, command: Command) -> Result<(), Error> {
+        self.shared.commands.send(command).map_err(|_| Error::Stopped)?;
         self.shared.waker.wake();
         Ok(())
     }
@@ -352,7 +370,7 @@ impl Shared {
     fn stop(&self) -> Result<(), Error> {
         let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
         let thread = thread.ok_or(Error::Stopped)?;
-        let _ = self.jobs.send(Box::new(|_, ledger, _| ledger.stop()));
+        let _ = self.commands.send(Command::Dht(Box::new(|_, ledger, _| ledger.stop())));
         self.waker.wake();
         // A panic over there is no reason for one here.
         thread.join().unwrap_or(Err(Error::Stopped))

@@ -1,5 +1,5 @@
-//! What runs on the DHT's thread: the driver, the commands that come from handles, and whom to
-//! tell of what the machine tells.
+//! What runs on the thread: the driver, the commands that come from handles, and whom to tell of
+//! what the machine tells. With the feature `finder` the machine is a finder around the DHT.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,8 +21,80 @@ use crate::state::State;
 
 pub(crate) type Machine = Dual<Heap, ChaCha12Rng>;
 
-/// A command: done on the DHT's thread.
+/// What the driver drives.
+#[cfg(feature = "finder")]
+pub(crate) type Hosted = tinybt_core::finder::Finder<Heap, ChaCha12Rng>;
+#[cfg(not(feature = "finder"))]
+pub(crate) type Hosted = Machine;
+
+/// A command to the DHT.
 pub(crate) type Job = Box<dyn FnOnce(&mut Machine, &mut Ledger, Instant) + Send>;
+
+/// Something to be done on the thread.
+pub(crate) enum Command {
+    Dht(Job),
+    #[cfg(feature = "finder")]
+    Finder(crate::desk::Job),
+}
+
+/// Who is to be told what.
+pub(crate) struct Office {
+    pub(crate) ledger: Ledger,
+    #[cfg(feature = "finder")]
+    pub(crate) desk: crate::desk::Desk,
+}
+
+#[cfg(feature = "finder")]
+impl Office {
+    fn hear(&mut self, hosted: &mut Hosted, now: Instant, event: tinybt_core::finder::Event) {
+        match event {
+            tinybt_core::finder::Event::Dht(event) => self.ledger.hear(&mut hosted.dht, now, event),
+            event => self.desk.hear(hosted, now, event),
+        }
+    }
+
+    fn obey(&mut self, hosted: &mut Hosted, now: Instant, command: Command) {
+        match command {
+            Command::Dht(job) => job(&mut hosted.dht, &mut self.ledger, now),
+            Command::Finder(job) => job(hosted, &mut self.desk, now),
+        }
+        hosted.hold_dht(self.ledger.resolving > 0);
+        if self.ledger.stop {
+            // Trackers that know us are told that we go; the machine bounds how long that takes.
+            hosted.stop_all(now);
+        }
+    }
+
+    fn is_done(&self, hosted: &Hosted) -> bool {
+        self.ledger.stop && hosted.searches() == 0
+    }
+}
+
+#[cfg(not(feature = "finder"))]
+impl Office {
+    fn hear(&mut self, hosted: &mut Hosted, now: Instant, event: Event) {
+        self.ledger.hear(hosted, now, event);
+    }
+
+    fn obey(&mut self, hosted: &mut Hosted, now: Instant, command: Command) {
+        let Command::Dht(job) = command;
+        job(hosted, &mut self.ledger, now);
+    }
+
+    fn is_done(&self, _: &Hosted) -> bool {
+        self.ledger.stop
+    }
+}
+
+#[cfg(feature = "finder")]
+fn nodes(hosted: &Hosted) -> &Machine {
+    &hosted.dht
+}
+
+#[cfg(not(feature = "finder"))]
+fn nodes(hosted: &Hosted) -> &Machine {
+    hosted
+}
 
 /// What a lookup tells whoever began it.
 #[derive(Debug)]
@@ -179,23 +251,23 @@ impl Ledger {
     }
 }
 
-/// The DHT's thread, until it is stopped or waiting fails.
+/// The thread, until it is stopped or waiting fails.
 pub(crate) fn run(
-    mut driver: Driver<Machine>,
-    mut ledger: Ledger,
-    jobs: &Receiver<Job>,
+    mut driver: Driver<Hosted>,
+    mut office: Office,
+    commands: &Receiver<Command>,
     state: Option<PathBuf>,
 ) -> Result<(), Error> {
     let mut result = Ok(());
-    while !ledger.stop && result.is_ok() {
-        result = driver.turn(|machine, now, event| ledger.hear(machine, now, event));
-        while let Ok(job) = jobs.try_recv() {
+    while !office.is_done(&driver.machine) && result.is_ok() {
+        result = driver.turn(|hosted, now, event| office.hear(hosted, now, event));
+        while let Ok(command) = commands.try_recv() {
             let now = driver.now();
-            job(&mut driver.machine, &mut ledger, now);
+            office.obey(&mut driver.machine, now, command);
         }
     }
     if let Some(path) = state {
-        save(&driver.machine, &path)?;
+        save(nodes(&driver.machine), &path)?;
     }
     result.map_err(Error::Socket)
 }

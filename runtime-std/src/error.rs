@@ -51,6 +51,15 @@ pub enum Error {
     },
     /// The node's answer lacks what was asked for.
     Answer(SocketAddr),
+    /// HTTP trackers cannot be asked this way: the proxy or the certificates are wrong.
+    Http(String),
+    /// A tracker did not give what it was asked for.
+    Tracker {
+        /// Its URL.
+        url: String,
+        /// Why, in its own words if it has any.
+        reason: String,
+    },
     /// The DHT's thread has ended.
     Stopped,
 }
@@ -83,6 +92,8 @@ impl fmt::Display for Error {
             Error::Silent(addr) => write!(f, "no answer from {addr}"),
             Error::Refused { code, message } => write!(f, "refused with error {code}: {message}"),
             Error::Answer(addr) => write!(f, "the answer of {addr} lacks what was asked for"),
+            Error::Http(reason) => f.write_str(reason),
+            Error::Tracker { url, reason } => write!(f, "{url}: {reason}"),
             Error::Stopped => f.write_str("the DHT has stopped: make a new one"),
         }
     }

@@ -266,9 +266,9 @@ fn tls(pem: &[u8]) -> Result<ureq::tls::TlsConfig, FetchError> {
 
     let mut roots = Vec::new();
     for item in parse_pem(pem) {
-        match item.map_err(|error| FetchError::Roots(error.to_string()))? {
-            PemItem::Certificate(certificate) => roots.push(certificate),
-            _ => {}
+        let item = item.map_err(|error| FetchError::Roots(error.to_string()))?;
+        if let PemItem::Certificate(certificate) = item {
+            roots.push(certificate);
         }
     }
     if roots.is_empty() {

@@ -155,6 +155,13 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         self.settle(id);
     }
 
+    /// Tells every search to end.
+    pub fn stop_all(&mut self, now: Instant) {
+        for id in self.searches.keys().copied().collect::<Vec<_>>() {
+            self.stop(now, id);
+        }
+    }
+
     /// Says that the download of a kept search is complete: trackers are told at once.
     pub fn complete(&mut self, now: Instant, id: SearchId) {
         self.now = now;
@@ -232,6 +239,11 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 TrackerStatus { failures, next, ..row.status.clone() }
             })
         })
+    }
+
+    /// How many searches are under way.
+    pub fn searches(&self) -> usize {
+        self.searches.len()
     }
 
     /// Whether an errand still waits for its result.

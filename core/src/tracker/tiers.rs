@@ -315,10 +315,12 @@ impl<L: List<Tracker>> Tiers<L> {
     }
 
     /// How often a tracker failed since it answered last, and when it is due; `None` where it is
-    /// being asked or gone.
+    /// being asked, gone, or about to be told goodbye.
     pub fn state(&self, number: u16) -> (u8, Option<Instant>) {
         let row = self.rows.iter().find(|row| row.number == number);
-        row.map_or((0, None), |row| (row.failures, self.due(row)))
+        row.map_or((0, None), |row| {
+            (row.failures, self.due(row).filter(|due| *due != Instant::EPOCH))
+        })
     }
 
     /// The trackers by number, in the order in which they are asked.

@@ -1,42 +1,65 @@
-//! `tinybt announce`: tells the closest nodes that we are a peer.
-
-use std::time::Instant;
+//! `tinybt announce`: tells trackers and the closest nodes that we are a peer, again and again.
 
 use serde_json::json;
+use tinybt_std::core::dht::Port;
+use tinybt_std::core::finder::{Presence, TrackerState, Wanted};
 
 use crate::args::Announce;
 use crate::exit::{Failure, Found};
-use crate::input::Torrent;
-use crate::options;
-use crate::output::{Output, human};
-use crate::peers::{Run, verdict};
+use crate::input;
+use crate::output::{Output, human, plural};
+use crate::sightings::{self, with_trackers};
 use crate::trace;
 
 pub(crate) fn run(args: &Announce) -> Result<Found, Failure> {
-    let torrent = Torrent::parse(&args.torrent)?;
-    let dht = options::join(&args.join, &torrent.nodes)?;
+    let torrent = with_trackers(input::torrent(&args.torrent)?, &args.sources)?;
+    let info_hash = torrent.info_hash();
+    let wanted = Wanted {
+        dht: !args.sources.no_dht,
+        trackers: !args.sources.no_trackers,
+        keep: !args.once,
+        ..Wanted::announce(torrent, presence(args))
+    };
     let output = Output::new(args.format);
-    let begun = Instant::now();
-    let mut search = dht.announce(torrent.info_hash, args.port)?;
-    let run = Run { dht: &dht, begun, timeout: args.timeout, what: "other peers" };
-    run.follow(&mut search, &output, |peer, output, at| output.peer(peer, "dht", at))?;
+    let mut sightings = sightings::begin(wanted, &args.sources, &args.join, &output, true)?;
+    sightings.follow(args.once.then_some(args.timeout))?;
     output.finish();
-    let finished = search.finished();
     if let Some(path) = &args.trace {
-        trace::write(path, finished)?;
+        trace::write(path, sightings.swarm.lookups())?;
     }
-    let stored: u32 = finished.iter().map(|f| u32::from(f.outcome.stored)).sum();
+    let stored = sightings.stored();
+    let working = sightings.swarm.trackers().iter();
+    let working = working.filter(|row| row.status.state == TrackerState::Working).count();
+    let took = sightings.begun.elapsed();
     output.json(&json!({
-        "info_hash": torrent.info_hash.to_string(),
+        "info_hash": info_hash.to_string(),
         "stored": stored,
-        "took": begun.elapsed().as_secs_f64(),
+        "trackers": working,
+        "took": took.as_secs_f64(),
     }))?;
     output.say(&format!(
-        "{stored} nodes hold the announce of {}, after {}",
-        torrent.info_hash,
-        human(begun.elapsed())
+        "{} of the DHT and {} know of {info_hash}, after {}",
+        plural(stored as usize, "node"),
+        plural(working, "tracker"),
+        human(took)
     ))?;
-    let verdict = verdict(&dht, finished, stored > 0);
-    dht.stop()?;
+    let verdict = sightings.verdict(stored > 0 || working > 0);
+    sightings.finder.dht().stop()?;
     verdict
+}
+
+fn presence(args: &Announce) -> Presence {
+    let (port, implied_port) = match args.port {
+        Port::Number(port) => (port, false),
+        // The DHT sees where we ask from; trackers are told what the socket was bound to.
+        Port::Implied => (args.join.bind.first().map_or(0, std::net::SocketAddr::port), true),
+    };
+    Presence {
+        port,
+        implied_port,
+        downloaded: args.presence.downloaded,
+        left: args.presence.left,
+        uploaded: args.presence.uploaded,
+        ip: args.presence.ip,
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tinybt_std::core::Id;
 use tinybt_std::core::dht::Port;
+use tinybt_std::core::tracker::TrackerUrl;
 
 /// Finds BitTorrent peers.
 #[derive(Debug, Parser)]
@@ -19,6 +20,8 @@ Examples:
   tinybt peers 2b66980093bc11806fab50cb3cb41835b95a0362
   tinybt peers 'magnet:?xt=urn:btih:...' --plain | head -5
   tinybt announce debian.torrent --port 6881
+  tinybt scrape debian.torrent
+  tinybt tracker --bind 127.0.0.1:6969
   tinybt node --bind 0.0.0.0:6881 --state dht.state
 
 Exit codes: 0 found, 1 nothing found, 2 usage, 3 network."
@@ -32,8 +35,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Find the peers of a torrent.
     Peers(Peers),
-    /// Tell the network that we are a peer of a torrent.
+    /// Tell trackers and the DHT that we are a peer of a torrent, until Ctrl-C.
     Announce(Announce),
+    /// Ask trackers how many are in a swarm.
+    Scrape(Scrape),
+    /// Run a small tracker, over UDP and HTTP, until Ctrl-C.
+    Tracker(Tracker),
     /// Ask a node whether it is there.
     Ping(Ping),
     /// Find the nodes closest to an id, or ask one node for them.
@@ -74,6 +81,50 @@ pub(crate) struct Join {
     pub(crate) private: bool,
 }
 
+/// Whom to ask.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Sources {
+    /// Do not ask the DHT.
+    #[arg(long)]
+    pub(crate) no_dht: bool,
+    /// Do not ask trackers.
+    #[arg(long, conflicts_with = "tracker")]
+    pub(crate) no_trackers: bool,
+    /// Ask this tracker as well: `udp://`, `http://` or `https://`; may be given more than once.
+    #[arg(long, value_name = "URL", value_parser = tracker)]
+    pub(crate) tracker: Vec<String>,
+    #[command(flatten)]
+    pub(crate) http: Http,
+}
+
+/// How HTTP trackers are reached.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Http {
+    /// Ask HTTP trackers by this proxy: `http://host:port`. The environment is not looked at.
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Trust the certificates in this file (PEM) in place of the usual ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// What trackers are told of us.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Presence {
+    /// Bytes still to be downloaded; 0 makes a seed.
+    #[arg(long, value_name = "BYTES", default_value = "4611686018427387904")]
+    pub(crate) left: u64,
+    /// Bytes downloaded so far.
+    #[arg(long, value_name = "BYTES", default_value = "0")]
+    pub(crate) downloaded: u64,
+    /// Bytes uploaded so far.
+    #[arg(long, value_name = "BYTES", default_value = "0")]
+    pub(crate) uploaded: u64,
+    /// The address to be told to others in place of the one that trackers see.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) ip: Option<std::net::IpAddr>,
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Format {
@@ -90,6 +141,8 @@ pub(crate) struct Peers {
     /// An info-hash (40 or 64 hexadecimal digits, or 32 of base32), a magnet link, or a .torrent
     /// file.
     pub(crate) torrent: String,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
     #[command(flatten)]
     pub(crate) join: Join,
     #[command(flatten)]
@@ -109,16 +162,54 @@ pub(crate) struct Announce {
     /// The port that the peer listens on; `implied` is the one this program sends from.
     #[arg(long, value_name = "N|implied", value_parser = port)]
     pub(crate) port: Port,
+    /// End once everybody was told once, and stay in the swarm until it forgets.
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) presence: Presence,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
     #[command(flatten)]
     pub(crate) join: Join,
     #[command(flatten)]
     pub(crate) format: Format,
-    /// Give up after this many seconds.
+    /// With --once, give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
     /// Write how the lookup went to a file: one JSON object for each question.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Scrape {
+    /// Info-hashes, magnet links or .torrent files; the trackers that they name are asked.
+    #[arg(required = true)]
+    pub(crate) torrents: Vec<String>,
+    /// Ask this tracker for all of them; may be given more than once.
+    #[arg(long, value_name = "URL", value_parser = tracker)]
+    pub(crate) tracker: Vec<String>,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    /// Address and port of the socket for UDP trackers [default: any].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) bind: Vec<SocketAddr>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tracker {
+    /// Addresses and ports to serve, each over UDP and over HTTP; at most one of each family.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:6969")]
+    pub(crate) bind: Vec<SocketAddr>,
+    /// Seconds between two announces of a peer.
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = seconds)]
+    pub(crate) interval: Duration,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -177,6 +268,9 @@ pub(crate) struct Demo {
     /// How many nodes.
     #[arg(long, value_name = "N", default_value = "200", value_parser = clap::value_parser!(u16).range(20..=5_000))]
     pub(crate) nodes: u16,
+    /// Make it hard: a fifth of the nodes die before the search, one tracker is dead, one lies.
+    #[arg(long)]
+    pub(crate) rough: bool,
     #[command(flatten)]
     pub(crate) format: Format,
     /// Write how the lookup went to a file: one JSON object for each question.
@@ -190,6 +284,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|time| !time.is_zero() && time.as_secs() < 10_000_000)
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+fn tracker(text: &str) -> Result<String, String> {
+    TrackerUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn port(text: &str) -> Result<Port, String> {

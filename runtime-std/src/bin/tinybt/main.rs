@@ -5,13 +5,17 @@ mod args;
 mod demo;
 mod exit;
 mod input;
+mod lookup;
 mod node;
 mod options;
 mod output;
 mod peers;
 mod questions;
+mod scrape;
+mod sightings;
 mod testnet;
 mod trace;
+mod tracker;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -43,6 +47,8 @@ fn run(command: Command) -> Result<Found, Failure> {
     match command {
         Command::Peers(args) => peers::run(&args),
         Command::Announce(args) => announce::run(&args),
+        Command::Scrape(args) => scrape::run(&args),
+        Command::Tracker(args) => tracker::run(&args),
         Command::Ping(args) => questions::ping(&args),
         Command::FindNode(args) => questions::find_node(&args),
         Command::Node(args) => node::run(&args),

@@ -1,13 +1,19 @@
 //! From the command line to a running DHT.
 
+use tinybt_std::fetch::HttpConfig;
 use tinybt_std::{Builder, Dht, PUBLIC_ROUTERS};
 
-use crate::args::Join;
+use crate::args::{Http, Join};
 use crate::exit::Failure;
 use crate::input;
 
 /// Opens the sockets and joins the network. `more` are nodes to begin with besides.
 pub(crate) fn join(join: &Join, more: &[String]) -> Result<Dht, Failure> {
+    Ok(builder(join, more)?.start()?)
+}
+
+/// The same, not started.
+pub(crate) fn builder(join: &Join, more: &[String]) -> Result<Builder, Failure> {
     for node in &join.bootstrap {
         check(node)?;
     }
@@ -31,7 +37,17 @@ pub(crate) fn join(join: &Join, more: &[String]) -> Result<Dht, Failure> {
     if let Some(path) = &join.state {
         builder = builder.state(path);
     }
-    Ok(builder.start()?)
+    Ok(builder)
+}
+
+/// How HTTP trackers are reached.
+pub(crate) fn http(http: &Http) -> Result<HttpConfig, Failure> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path)
+            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+    };
+    let roots = http.ca.as_ref().map(read).transpose()?;
+    Ok(HttpConfig { proxy: http.proxy.clone(), roots, ..HttpConfig::default() })
 }
 
 /// A builder with these sockets.

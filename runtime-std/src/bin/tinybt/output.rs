@@ -36,13 +36,18 @@ impl Output {
         self.line.tick();
     }
 
-    /// Prints a peer.
+    /// Prints a peer, and who named it.
     pub(crate) fn peer(&self, peer: SocketAddr, source: &str, at: Duration) -> io::Result<()> {
         if self.format.json {
             let at = at.as_secs_f64();
             return self.json(&json!({"peer": peer.to_string(), "source": source, "at": at}));
         }
-        self.print(if self.format.plain { format!("peer {peer}") } else { peer.to_string() })
+        let peer = peer.to_string();
+        self.print(if self.format.plain {
+            format!("peer {peer}")
+        } else {
+            format!("{peer:<22} {source}")
+        })
     }
 
     /// Prints an object, where JSON is wanted.
@@ -75,7 +80,14 @@ pub(crate) fn human(time: Duration) -> String {
         format!("{:.1} ms", time.as_secs_f64() * 1e3)
     } else if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
-    } else {
+    } else if time < Duration::from_secs(120) {
         format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} min", (time.as_secs() + 30) / 60)
     }
+}
+
+/// A number of things as people write it.
+pub(crate) fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }

@@ -9,9 +9,9 @@ use tinybt_std::{Dht, Error};
 use crate::args::{FindNode, Format, Ping};
 use crate::exit::{Failure, Found};
 use crate::input::address;
+use crate::lookup::{Run, verdict};
 use crate::options::{self, sockets};
 use crate::output::{Output, human};
-use crate::peers::{Run, verdict};
 use crate::trace;
 
 /// A DHT that only asks what it is told to.

@@ -49,6 +49,18 @@ impl Network {
         node.copied().unwrap_or(unknown)
     }
 
+    /// Ends a fifth of the nodes without a word to the others, but not this one. Returns how many.
+    pub(crate) fn bury_a_fifth(&mut self, but: usize) -> Result<usize, Failure> {
+        let mut died = 0;
+        for (index, node) in self.nodes.iter().enumerate() {
+            if index % 5 == 3 && index != but {
+                node.stop()?;
+                died += 1;
+            }
+        }
+        Ok(died)
+    }
+
     /// Waits until everybody knows a few others, but not for ever.
     fn settle(&self, output: &Output) -> Result<(), Failure> {
         let begun = Instant::now();

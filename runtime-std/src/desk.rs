@@ -1,0 +1,106 @@
+//! Whom to tell of what the finder tells, and who runs its errands. Lives on the thread.
+
+use std::collections::HashMap;
+use std::sync::mpsc::Sender;
+
+use tinybt_core::InfoHash;
+use tinybt_core::Instant;
+use tinybt_core::announce::Counts;
+use tinybt_core::finder::{Event, ScrapeId, SearchId};
+
+use crate::builder::Builder;
+use crate::driver::Waker;
+use crate::engine::{Command, Finished, Hosted};
+use crate::errands::Errands;
+use crate::error::Error;
+use crate::swarm::{Peer, Told, Tracker};
+
+/// A command to the finder.
+pub(crate) type Job = Box<dyn FnOnce(&mut Hosted, &mut Desk, Instant) + Send>;
+
+/// What a scrape tells whoever asked.
+pub(crate) type Scraped = Result<Vec<(InfoHash, Counts)>, String>;
+
+struct Scrape {
+    found: Vec<(InfoHash, Counts)>,
+    tell: Sender<Scraped>,
+}
+
+/// Who waits for what.
+pub(crate) struct Desk {
+    searches: HashMap<SearchId, Sender<Told>>,
+    scrapes: HashMap<ScrapeId, Scrape>,
+    errands: Errands,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        builder: &Builder,
+        commands: Sender<Command>,
+        waker: Waker,
+    ) -> Result<Self, Error> {
+        let errands = Errands::new(builder, commands, waker)?;
+        Ok(Self { searches: HashMap::new(), scrapes: HashMap::new(), errands })
+    }
+
+    pub(crate) fn search(&mut self, search: SearchId, tell: Sender<Told>) {
+        let _ = tell.send(Told::Began(search));
+        self.searches.insert(search, tell);
+    }
+
+    pub(crate) fn scrape(&mut self, scrape: ScrapeId, tell: Sender<Scraped>) {
+        self.scrapes.insert(scrape, Scrape { found: Vec::new(), tell });
+    }
+
+    /// Passes on what the finder tells.
+    pub(crate) fn hear(&mut self, finder: &mut Hosted, now: Instant, event: Event) {
+        match event {
+            Event::Errand { errand, what } => self.errands.run(errand, what),
+            Event::Peer { search, peer, source, is_new } => {
+                self.tell(finder, now, search, Told::Peer(Peer { addr: peer, source }, is_new));
+            }
+            Event::Tracker { search, tracker } => {
+                let Some(status) = finder.trackers(search).nth(usize::from(tracker)) else {
+                    return;
+                };
+                let next_in = status.next.map(|next| next.since(now));
+                let told = Told::Tracker(tracker, Tracker { status, next_in });
+                self.tell(finder, now, search, told);
+            }
+            Event::Looked { search, lookup, outcome } => {
+                let finished = Finished {
+                    family: lookup.family(),
+                    outcome,
+                    trace: finder.dht.trace(lookup).to_vec(),
+                    closest: finder.dht.closest(lookup).collect(),
+                };
+                self.tell(finder, now, search, Told::Looked(finished));
+            }
+            Event::Finished { search } => {
+                self.tell(finder, now, search, Told::Finished);
+                self.searches.remove(&search);
+                // A thread that is to end waits for the last search to be over, and for this.
+                self.errands.wake();
+            }
+            Event::Scraped { scrape, swarm, counts } => {
+                if let Some(row) = self.scrapes.get_mut(&scrape) {
+                    row.found.push((swarm, counts));
+                }
+            }
+            Event::ScrapeFinished { scrape, error } => {
+                if let Some(Scrape { found, tell }) = self.scrapes.remove(&scrape) {
+                    let _ = tell.send(error.map_or(Ok(found), Err));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, finder: &mut Hosted, now: Instant, search: SearchId, told: Told) {
+        let gone = self.searches.get(&search).is_some_and(|tell| tell.send(told).is_err());
+        if gone {
+            // Nobody listens any more.
+            finder.stop(now, search);
+        }
+    }
+}

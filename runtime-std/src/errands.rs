@@ -1,0 +1,127 @@
+//! What the finder wants done that blocks: names resolved, URLs fetched. On a few threads of its
+//! own, which end when there is nothing to do.
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tinybt_core::finder::{Errand, ErrandId};
+
+use crate::builder::Builder;
+use crate::driver::Waker;
+use crate::engine::Command;
+use crate::error::Error;
+
+/// Errands that are run at once; more wait.
+const WORKERS_MAX: usize = 32;
+
+/// Runs errands, and brings back what came of them.
+pub(crate) struct Errands {
+    worker: Worker,
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(ErrandId, Errand)>,
+    workers: usize,
+}
+
+#[derive(Clone)]
+struct Worker {
+    commands: Sender<Command>,
+    waker: Waker,
+    #[cfg(feature = "http")]
+    fetcher: crate::fetch::Fetcher,
+}
+
+impl Errands {
+    #[cfg_attr(not(feature = "http"), expect(unused_variables, clippy::unnecessary_wraps))]
+    pub(crate) fn new(
+        builder: &Builder,
+        commands: Sender<Command>,
+        waker: Waker,
+    ) -> Result<Self, Error> {
+        let worker = Worker {
+            commands,
+            waker,
+            #[cfg(feature = "http")]
+            fetcher: crate::fetch::Fetcher::new(builder.http.clone())
+                .map_err(|error| Error::Http(error.to_string()))?,
+        };
+        Ok(Self { worker, queue: Arc::default() })
+    }
+
+    /// Ends the waiting of the thread.
+    pub(crate) fn wake(&self) {
+        self.worker.waker.wake();
+    }
+
+    pub(crate) fn run(&self, id: ErrandId, errand: Errand) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.waiting.push_back((id, errand));
+        if queue.workers >= WORKERS_MAX {
+            return;
+        }
+        let (worker, shared) = (self.worker.clone(), self.queue.clone());
+        let thread = std::thread::Builder::new().name("tinybt-errand".into());
+        if thread.spawn(move || work(&worker, &shared)).is_ok() {
+            queue.workers += 1;
+        }
+        // Without a thread it waits for one that is at work, or for the finder to give it up.
+    }
+}
+
+fn work(worker: &Worker, queue: &Mutex<Queue>) {
+    loop {
+        let next = {
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = queue.waiting.pop_front();
+            queue.workers -= usize::from(next.is_none());
+            next
+        };
+        let Some((id, errand)) = next else { return };
+        worker.run(id, errand);
+    }
+}
+
+impl Worker {
+    fn run(&self, id: ErrandId, errand: Errand) {
+        let job: crate::desk::Job = match errand {
+            Errand::Resolve { host, port } => {
+                let found = resolve(&host, port);
+                Box::new(move |finder, _, now| {
+                    finder.resolved(now, id, found.as_deref().map_err(Clone::clone));
+                })
+            }
+            Errand::Fetch { url, family } => {
+                let body = self.fetch(&url, family);
+                Box::new(move |finder, _, now| {
+                    finder.fetched(now, id, body.as_deref().map_err(Clone::clone));
+                })
+            }
+        };
+        // Nobody is there any more when the thread has ended.
+        if self.commands.send(Command::Finder(job)).is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn fetch(&self, url: &str, family: tinybt_core::Family) -> Result<Vec<u8>, String> {
+        self.fetcher.get(url, Some(family)).map_err(|error| error.to_string())
+    }
+
+    #[cfg(not(feature = "http"))]
+    #[expect(clippy::unused_self)]
+    fn fetch(&self, _: &str, _: tinybt_core::Family) -> Result<Vec<u8>, String> {
+        Err("this build of tinybt asks no HTTP trackers: enable the feature `http`".to_owned())
+    }
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let found = (host, port).to_socket_addrs();
+    let found = found.map_err(|error| format!("cannot find the address of {host}: {error}"))?;
+    Ok(found.collect())
+}

@@ -1,0 +1,86 @@
+//! The handle that asks the DHT and all trackers at once.
+
+use std::sync::mpsc::channel;
+
+use tinybt_core::InfoHash;
+use tinybt_core::announce::Counts;
+use tinybt_core::finder::Wanted;
+use tinybt_core::tracker::udp::Patience;
+
+use crate::desk::Job;
+use crate::dht::Dht;
+use crate::engine::Command;
+use crate::error::Error;
+use crate::swarm::Swarm;
+
+/// Finds the peers of torrents: asks the DHT and every tracker at once, on the DHT's thread and
+/// sockets. Clones are handles to the same.
+///
+/// ```no_run
+/// use tinybt_std::core::finder::Wanted;
+/// use tinybt_std::{Dht, PUBLIC_ROUTERS};
+///
+/// let finder = Dht::builder().bootstrap(PUBLIC_ROUTERS).finder()?;
+/// let torrent = "magnet:?xt=urn:btih:2b66980093bc11806fab50cb3cb41835b95a0362".parse()?;
+/// for peer in finder.find(Wanted::peers_of(torrent))? {
+///     println!("{} by {:?}", peer.addr, peer.source);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Finder {
+    dht: Dht,
+}
+
+impl Finder {
+    /// On the thread and the sockets of a DHT.
+    pub fn new(dht: Dht) -> Self {
+        Self { dht }
+    }
+
+    /// The DHT.
+    pub fn dht(&self) -> &Dht {
+        &self.dht
+    }
+
+    /// Begins a search.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`]. What goes wrong with single sources is told by the [`Swarm`].
+    pub fn find(&self, wanted: Wanted) -> Result<Swarm, Error> {
+        let (tell, told) = channel();
+        self.command(Box::new(move |finder, desk, now| {
+            desk.search(finder.search(now, wanted), tell);
+        }))?;
+        Ok(Swarm::new(self.clone(), told))
+    }
+
+    /// Asks one tracker for the counts of swarms, and waits for its answer. Those that it does not
+    /// answer for are missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tracker`] says why, [`Error::Stopped`].
+    pub fn scrape(
+        &self,
+        url: &str,
+        swarms: &[InfoHash],
+        patience: Patience,
+    ) -> Result<Vec<(InfoHash, Counts)>, Error> {
+        let (tell, told) = channel();
+        let (asked, swarms) = (url.to_owned(), swarms.to_vec());
+        self.command(Box::new(move |finder, desk, now| {
+            match finder.scrape(now, &asked, &swarms, patience) {
+                Ok(scrape) => desk.scrape(scrape, tell),
+                Err(error) => drop(tell.send(Err(error.to_string()))),
+            }
+        }))?;
+        let answer = told.recv().map_err(|_| Error::Stopped)?;
+        answer.map_err(|reason| Error::Tracker { url: url.to_owned(), reason })
+    }
+
+    pub(crate) fn command(&self, job: Job) -> Result<(), Error> {
+        self.dht.send(Command::Finder(job))
+    }
+}
