@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod announce;
+pub mod budget;
 pub mod contact;
 pub mod dht;
 pub mod escape;

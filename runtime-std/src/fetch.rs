@@ -147,7 +147,7 @@ impl Fetcher {
     ///
     /// [`FetchError`].
     pub fn get(&self, url: &str, family: Option<Family>) -> Result<Vec<u8>, FetchError> {
-        let elapsed = stopwatch();
+        let spent = stopwatch();
         let family = match family {
             Some(Family::V4) => IpFamily::Ipv4Only,
             Some(Family::V6) => IpFamily::Ipv6Only,
@@ -155,7 +155,7 @@ impl Fetcher {
         };
         let mut url = url.to_owned();
         for _ in 0..=self.config.redirects {
-            let left = self.config.timeout.saturating_sub(elapsed());
+            let left = self.config.timeout.saturating_sub(spent());
             if left.is_zero() {
                 return Err(FetchError::Timeout(self.config.timeout));
             }

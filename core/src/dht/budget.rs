@@ -1,8 +1,7 @@
-//! Budgets: how much a node sends, to how many, and how much it answers to whom.
+//! Budgets for addresses: to how many a node sends, and how much it answers to whom.
 //!
-//! All of them are asked first (`has`, `allows`: changes nothing) and charged when something is
-//! really sent, so that what was refused leaves no trace. Time is counted in microseconds of debt,
-//! so nothing drifts. Knows time and addresses.
+//! As [`crate::budget`] they are asked first and charged when something is really sent. Know time
+//! and addresses.
 
 use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
@@ -11,75 +10,9 @@ use core::time::Duration;
 use rand_core::Rng;
 use siphasher::sip::SipHasher13;
 
+use crate::budget::{Account, Rate};
 use crate::list::List;
 use crate::time::Instant;
-
-/// How often something may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// In the long run, per second; at least 1.
-    pub per_second: u32,
-    /// At once, after a pause; at least 1.
-    pub burst: u32,
-}
-
-impl Rate {
-    fn cost(self) -> u64 {
-        1_000_000 / u64::from(self.per_second.max(1))
-    }
-
-    /// How far ahead of the present the account may be for one more to be allowed.
-    fn credit(self) -> u64 {
-        self.cost() * u64::from(self.burst.max(1) - 1)
-    }
-}
-
-/// An account for one [`Rate`]: the instant up to which it is used up.
-#[derive(Clone, Copy, Debug, Default)]
-struct Account {
-    used_until: u64,
-}
-
-impl Account {
-    fn ready_at(self, rate: Rate) -> u64 {
-        self.used_until.saturating_sub(rate.credit())
-    }
-
-    fn take(&mut self, now: Instant, rate: Rate) {
-        self.used_until = self.used_until.max(now.as_micros()).saturating_add(rate.cost());
-    }
-}
-
-/// A budget for one thing. Without a rate it is never used up.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    rate: Option<Rate>,
-    account: Account,
-}
-
-impl Budget {
-    /// A full budget.
-    pub fn new(rate: Option<Rate>) -> Self {
-        Self { rate, account: Account::default() }
-    }
-
-    /// Whether there is something left at `now`.
-    pub fn has(&self, now: Instant) -> bool {
-        self.ready_at() <= now
-    }
-
-    /// When there is something left.
-    pub fn ready_at(&self) -> Instant {
-        Instant::from_micros(self.rate.map_or(0, |rate| self.account.ready_at(rate)))
-    }
-
-    /// Takes one.
-    pub fn take(&mut self, now: Instant) {
-        if let Some(rate) = self.rate {
-            self.account.take(now, rate);
-        }
-    }
-}
 
 /// A source that asked us, and what it has used up.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
+use crate::budget::Rate;
 use crate::contact::Family;
-use crate::dht::budget::Rate;
 use crate::id::Id;
 
 /// How a [`Node`](crate::dht::Node) behaves. Start from [`Config::new`] or [`Config::private`]

@@ -18,7 +18,7 @@ pub mod store;
 pub mod table;
 pub mod token;
 
-pub use budget::Rate;
+pub use crate::budget::Rate;
 pub use config::{AddressCheck, Config, Upkeep};
 pub use dual::{Dual, Pair};
 pub use event::{AskId, End, Event, Hop, LookupId, Outcome, QuestionId};

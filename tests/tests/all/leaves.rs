@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
+use tinybt_core::budget::{Budget, Rate};
 use tinybt_core::dht::Health;
 use tinybt_core::dht::bootstrap::Bootstrap;
-use tinybt_core::dht::budget::{Budget, Destinations, Rate, Sources};
+use tinybt_core::dht::budget::{Destinations, Sources};
 use tinybt_core::dht::external::External;
 use tinybt_core::dht::found::Found;
 use tinybt_core::dht::lookup::{Errand, Lookup};

@@ -134,6 +134,7 @@ fn the_leaves_know_no_messages() {
         "dht/lookup",
         "dht/token",
         "dht/external",
+        "budget",
         "dht/budget",
         "dht/bootstrap",
         "dht/shunned",

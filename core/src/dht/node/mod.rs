@@ -30,9 +30,10 @@ pub use self::save::{RestoreError, SAVE_MAX};
 
 pub(crate) use self::rows::ReplyKind;
 use self::rows::{Asker, Goal, Told};
+use crate::budget::Budget;
 use crate::contact::{Contact, Family};
 use crate::dht::bootstrap::Bootstrap;
-use crate::dht::budget::{Budget, Destinations, Sources};
+use crate::dht::budget::{Destinations, Sources};
 use crate::dht::config::{AddressCheck, Config};
 use crate::dht::event::{AskId, Event, LookupId, QuestionId};
 use crate::dht::external::External;

@@ -34,6 +34,7 @@ pub use self::rows::Heap;
 use self::rows::{Ask, Inbox, Link, Stage, Verdict};
 pub use self::rows::{Inline, Patience, Request, Server, Storage};
 use crate::announce::{Announce, Counts};
+use crate::budget::{Budget, Rate};
 use crate::contact::Family;
 use crate::id::InfoHash;
 use crate::limits::{SCRAPE_MAX, URL_DATA_MAX};
@@ -48,6 +49,10 @@ use crate::wire::udp_tracker::{
 
 /// How long a connection id is good after it came (BEP 15).
 pub const CONNECTION_TTL: Duration = Duration::from_secs(60);
+
+/// Datagrams that are sent at most, unless [`UdpTrackers::set_rate`] says otherwise: the answers of
+/// a thousand servers that are asked in one moment do not fit into the buffer of a socket.
+pub const RATE: Rate = Rate { per_second: 2_000, burst: 100 };
 
 /// Names a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +171,9 @@ pub struct UdpTrackers<S: Storage, R> {
     told: Option<Handle>,
     /// Which row is served next.
     turn: usize,
+    budget: Budget,
+    /// Something waits for the budget until then.
+    held: Option<Instant>,
 }
 
 impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
@@ -180,10 +188,17 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
             untold: false,
             told: None,
             turn: 0,
+            budget: Budget::new(Some(RATE)),
+            held: None,
         }
     }
 
     // Commands.
+
+    /// Sends no more than this; without a rate, all that is due at once.
+    pub fn set_rate(&mut self, rate: Option<Rate>) {
+        self.budget = Budget::new(rate);
+    }
 
     /// Adds a server. `url` is path and query of its URL, sent with each announce (BEP 41); empty
     /// sends nothing.
@@ -436,6 +451,28 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
     // A datagram goes out, time passes.
 
     fn transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        self.held = None;
+        if !self.budget.has(now) {
+            self.held = self.is_due(now).then(|| self.budget.ready_at());
+            return None;
+        }
+        let transmit = self.next_due(now, buffer);
+        if transmit.is_some() {
+            self.budget.take(now);
+        }
+        transmit
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let due = |request: &Request<S::Hashes>| match request.stage {
+            Stage::Ready => true,
+            Stage::Sent(until) => until <= now,
+            _ => false,
+        };
+        self.find(due).is_some() || self.overdue(now).is_some()
+    }
+
+    fn next_due(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         while let Some(server) = self.overdue(now) {
             if let Some(transmit) = self.reconnect(now, server, buffer) {
                 return Some(transmit);
@@ -628,6 +665,9 @@ impl<S: Storage, R: CryptoRng> Machine for UdpTrackers<S, R> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        if self.held.is_some() {
+            return self.held;
+        }
         let sent = |request: &Request<S::Hashes>| match request.stage {
             Stage::Sent(until) => Some(until),
             _ => None,
