@@ -7,17 +7,14 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant as Clock};
+use std::time::Duration;
 
 use tinybt_core::dht::{Config, Dual};
 use tinybt_core::wire::krpc::{self, Answer, Envelope, Question};
 use tinybt_core::{Family, Id, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_std::Driver;
+use tinybt_tests::echo::{compare, echo};
 use tinybt_tests::nodes::{TestNode, addr, id, node};
-
-const OUTSTANDING: usize = 64;
-const ROUND: Duration = Duration::from_millis(250);
-const ROUNDS: usize = 16;
 
 fn main() {
     let stop = Arc::new(AtomicBool::new(false));
@@ -47,23 +44,13 @@ fn main() {
         ("get_peers, 50 peers", peers(hash)),
     ] {
         let query = encode(&question);
-        let (mut echoed, mut served) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            echoed.push(rate(echo, &query));
-            served.push(rate(server, &query));
-        }
-        let (echoed, served) = (median(echoed), median(served));
+        let (served, echoed) = compare(server, echo, &query);
         println!(
             "{name}: {served:.0} a second, echo of the question {echoed:.0}, ratio {:.2}",
             served / echoed
         );
     }
     stop.store(true, Ordering::Relaxed);
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn encode(question: &Question<'_>) -> Vec<u8> {
@@ -73,28 +60,6 @@ fn encode(question: &Question<'_>) -> Vec<u8> {
     let len = krpc::encode_query(&mut bytes, &envelope, id(1, 1), question).unwrap();
     bytes.truncate(len);
     bytes
-}
-
-/// Answers a second with 64 questions outstanding.
-fn rate(server: SocketAddr, query: &[u8]) -> f64 {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    for _ in 0..OUTSTANDING {
-        socket.send(query).unwrap();
-    }
-    let begun = Clock::now();
-    let mut count = 0u64;
-    let mut bytes = [0; 2_048];
-    while !count.is_multiple_of(64) || begun.elapsed() < ROUND {
-        match socket.recv(&mut bytes) {
-            Ok(_) => count += 1,
-            Err(_) if begun.elapsed() > ROUND * 4 => break,
-            Err(_) => {}
-        }
-        socket.send(query).unwrap();
-    }
-    count as f64 / begun.elapsed().as_secs_f64()
 }
 
 fn ask(server: SocketAddr, question: &Question<'_>) -> Vec<u8> {
@@ -114,21 +79,6 @@ fn token(server: SocketAddr, info_hash: InfoHash) -> Vec<u8> {
         krpc::Body::Response(response) => response.token().unwrap().to_vec(),
         _ => panic!("not a response"),
     }
-}
-
-fn echo(stop: Arc<AtomicBool>) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = socket.local_addr().unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 2_048];
-        while !stop.load(Ordering::Relaxed) {
-            if let Ok((len, from)) = socket.recv_from(&mut bytes) {
-                let _ = socket.send_to(&bytes[..len], from);
-            }
-        }
-    });
-    addr
 }
 
 fn server(stop: Arc<AtomicBool>) -> (SocketAddr, Id) {

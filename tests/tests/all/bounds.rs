@@ -168,3 +168,48 @@ fn no_datagram_allocates() {
     }
     assert!(count > 150, "{count} datagrams");
 }
+
+#[test]
+fn a_thousand_udp_trackers_cost_less_than_2_kib_each() {
+    use tinybt_core::tracker::udp::{Inline as Rows, UdpTrackers};
+    type Thousand = UdpTrackers<Rows<1_000, 64, 1_000, 8>, ChaCha8Rng>;
+    assert!(size_of::<Thousand>() / 1_000 <= 2_048, "{}", size_of::<Thousand>() / 1_000);
+    // One with a single server fits where there is little.
+    type One = UdpTrackers<Rows<1, 64, 2, 2>, ChaCha8Rng>;
+    assert!(size_of::<One>() <= 3 * 1_024, "{}", size_of::<One>());
+}
+
+#[test]
+fn announcing_to_a_udp_tracker_allocates_nothing() {
+    use tinybt_core::tracker::udp::Patience;
+    use tinybt_tests::tracker_subjects::{announce, answer, trackers};
+
+    let (mut machine, servers) = trackers(1, 4);
+    let now = Instant::from_secs(1_000);
+    let mut out = buffer();
+    let mut replies = std::collections::HashMap::new();
+    let mut total = 0;
+    for round in 0..20 {
+        machine.announce(servers[0], announce(1), Patience::BEP_15).unwrap();
+        loop {
+            let (step, count) = counting::allocations(|| machine.step(now, &mut out));
+            total += count;
+            match step {
+                Step::Send(sent) => {
+                    let reply = answer(&out[..sent.len], 0);
+                    let (_, count) =
+                        counting::allocations(|| machine.handle_datagram(now, sent.to, &reply));
+                    total += count;
+                    replies.insert(round, reply.len());
+                }
+                Step::Event(event) => {
+                    let (_, count) =
+                        counting::allocations(|| machine.peers(event.request()).count());
+                    total += count;
+                }
+                Step::Wait(_) => break,
+            }
+        }
+    }
+    assert_eq!((replies.len(), total), (20, 0));
+}
