@@ -37,6 +37,9 @@ pub enum Host {
     Liar(fn(&[u8]) -> Vec<u8>),
 }
 
+/// A datagram under way: when it arrives, its number, from, to, and what it says.
+type Travelling = (Instant, u64, SocketAddr, SocketAddr, Vec<u8>);
+
 /// A finder, what is around it, and what it told.
 pub struct World {
     /// The finder.
@@ -59,7 +62,7 @@ pub struct World {
     pub fetched: Vec<String>,
     /// Datagrams of the finder, by where they went.
     pub sent: BTreeMap<SocketAddr, u32>,
-    way: BinaryHeap<Reverse<(Instant, u64, SocketAddr, SocketAddr, Vec<u8>)>>,
+    way: BinaryHeap<Reverse<Travelling>>,
     count: u64,
     buffer: Buffer,
 }

@@ -10,7 +10,7 @@ use tinybt_core::tracker::http::{
 };
 use tinybt_core::tracker::tiers::Policy;
 
-use crate::tracker_subjects::{SHORT, TrackerSubject, announce};
+use crate::tracker_subjects::{FinderSubject, SHORT, TrackerSubject, announce};
 
 /// A link, and an URL.
 pub fn magnet(data: &[u8]) {
@@ -69,4 +69,9 @@ pub fn tiers(data: &[u8]) {
     let Some((first, data)) = data.split_first() else { return };
     let policy = if first & 1 == 0 { Policy::All } else { Policy::InTurn };
     crate::tiers_model::check(policy, usize::from(first % 7) + 1, data);
+}
+
+/// The finder keeps the laws whatever comes.
+pub fn finder_laws(data: &[u8]) {
+    assert_eq!(crate::laws::check(&FinderSubject, &crate::fuzz_laws::ops(data)), Ok(()));
 }

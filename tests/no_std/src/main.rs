@@ -1,7 +1,7 @@
 //! A whole lookup in a program that has nothing: no std, no allocator, no libc, no start files.
 //!
-//! A node looks for peers among a few others in this very program; the exit status says whether it
-//! found them. `.ci/no_std` links it with `-nostartfiles -nodefaultlibs -nostdlib -static`, looks
+//! A node looks for peers among a few others in this very program, and a client asks a UDP tracker;
+//! the exit status says whether they found them. `.ci/no_std` links it with `-nostartfiles -nodefaultlibs -nostdlib -static`, looks
 //! for undefined symbols, and runs it.
 #![no_std]
 #![no_main]
@@ -13,7 +13,9 @@ use core::time::Duration;
 
 use rand_core::{TryCryptoRng, TryRng};
 use tinybt_core::dht::{Config, Event, Node, Port};
-use tinybt_core::{Buffer, Family, Id, InfoHash, Instant, Machine, Step, buffer};
+use tinybt_core::tracker::udp::{Inline, Patience, UdpTrackers};
+use tinybt_core::wire::udp_tracker::{Request, Response, decode_request, encode_response};
+use tinybt_core::{Announce, Buffer, Family, Id, InfoHash, Instant, Machine, PeerId, Step, buffer};
 
 tinybt_core::storage! {
     /// As little as a lookup needs.
@@ -131,9 +133,42 @@ fn run() -> i32 {
         found |= index == 9
             && matches!(event, Event::Peer { peer, .. } if peer == SocketAddr::new(addr(3).ip(), 4_242));
     });
-    match (stored, found) {
-        (0, _) => 4,
-        (_, false) => 5,
+    match (stored, found, tracker(now, &mut out)) {
+        (0, ..) => 4,
+        (_, false, _) => 5,
+        (_, _, None) => 6,
         _ => 0,
+    }
+}
+
+/// A UDP tracker names a peer.
+fn tracker(now: Instant, out: &mut Buffer) -> Option<()> {
+    let mut client = UdpTrackers::new(Inline::<1, 16, 1, 1>, Counter(7));
+    let server = client.add(addr(50), b"/announce").ok()?;
+    let announce = Announce::new(InfoHash([0x5a; 20]), PeerId([1; 20]), 1, 6881);
+    client.announce(server, announce, Patience::BEP_15).ok()?;
+    let mut reply = [0; 64];
+    loop {
+        match client.step(now, out) {
+            Step::Send(sent) => {
+                let (transaction, request) = decode_request(&out[..sent.len])?;
+                let response = match request {
+                    Request::Connect => Response::Connect { connection: 9 },
+                    _ => Response::Announce {
+                        interval: 60,
+                        leechers: 1,
+                        seeders: 0,
+                        packed: [&[10, 0, 0, 4, 0, 80], &[]],
+                    },
+                };
+                let len = encode_response(&mut reply, transaction, &response)?;
+                client.handle_datagram(now, sent.to, &reply[..len]).ok()?;
+            }
+            Step::Event(event) => {
+                let peer = client.peers(event.request()).next()?;
+                return (peer == SocketAddr::new(addr(3).ip(), 80)).then_some(());
+            }
+            Step::Wait(_) => return None,
+        }
     }
 }

@@ -103,15 +103,16 @@ fn is_gated(path: &str) -> bool {
     };
     let candidates =
         [format!("{parent}/lib.rs"), format!("{parent}/mod.rs"), format!("{parent}.rs")];
-    let declares = candidates.iter().filter_map(|file| fs::read_to_string(root().join(file)).ok());
-    let gated = |text: String| {
+    let mut declares =
+        candidates.iter().filter_map(|file| fs::read_to_string(root().join(file)).ok());
+    let gates = |text: String| {
         let lines: Vec<&str> = text.lines().collect();
         let names = [format!("mod {name};"), format!("pub mod {name};")];
         lines.windows(2).any(|pair| {
             pair[0].starts_with("#[cfg(feature = ") && names.iter().any(|name| pair[1] == name)
         })
     };
-    declares.map(gated).any(|gated| gated) || is_gated(parent)
+    declares.any(gates) || is_gated(parent)
 }
 
 #[test]
