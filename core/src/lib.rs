@@ -1,4 +1,12 @@
-//! Sans-IO BitTorrent peer discovery.
+//! Sans-IO BitTorrent peer discovery: the Mainline DHT and trackers as pure state machines.
+//!
+//! - [`machine`] is the contract that all of them keep, and the loop that drives them.
+//! - [`dht::Node`] is a node of the DHT, [`dht::Dual`] one of both address families.
+//! - [`tracker::udp::UdpTrackers`] asks UDP trackers; [`tracker`] has the rest of them.
+//! - `finder::Finder` (feature `http`) asks all sources of a torrent at once.
+//!
+//! Without features nothing is allocated. `alloc` adds rows on the heap, `http` what HTTP trackers
+//! say and the finder, `metainfo` `.torrent` files.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -57,7 +57,7 @@ impl Torrent {
     ///
     /// # Errors
     ///
-    /// [`MetainfoError`](crate::torrent::MetainfoError) says what is wrong with it.
+    /// [`MetainfoError`] says what is wrong with it.
     #[cfg(feature = "metainfo")]
     pub fn from_metainfo(file: &[u8]) -> Result<Self, MetainfoError> {
         crate::metainfo::read(file)

@@ -223,6 +223,23 @@ fn an_error_to_the_connect_request_ends_all_that_wait() {
 }
 
 #[test]
+fn a_late_error_does_not_stop_a_connect_request_that_others_wait_for() {
+    let mut line = Line::new();
+    line.announce(Patience::BEP_15);
+    line.answer_last();
+    let announce = line.sent.pop().unwrap();
+    // Its connection id has expired: a second request asks for another.
+    line.until(line.now + Duration::from_secs(61));
+    line.sent.clear();
+    line.announce(Patience::BEP_15);
+    assert_eq!(kind(line.sent.last().unwrap()), "connect");
+    line.hear(&answer(&announce, 9)).unwrap();
+    line.answer_last();
+    line.answer_last();
+    assert!(matches!(line.told[..], [Event::Refused { .. }, Event::Announced { .. }]));
+}
+
+#[test]
 fn eight_bytes_of_action_0_refuse_an_announce() {
     let mut line = Line::new();
     line.announce(Patience::BEP_15);

@@ -389,7 +389,7 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         if !self.inbox.take(handle, datagram) {
             return Err(Ignored::Full);
         }
-        if verdict != Verdict::Answered {
+        if verdict != Verdict::Answered && matches!(server.link, Link::Open { .. }) {
             // It may be the connection id that it does not like: the next request has a fresh one.
             server.link = Link::None;
         }
