@@ -1,61 +1,8 @@
-//! The program `tinybt` as a person runs it, on loopback. Every process is ended by its id.
-#![allow(missing_docs)]
+//! The DHT from a terminal, and the program as such.
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const HASH: &str = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
-
-fn tinybt(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tinybt")).args(args).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A process that does not outlive the test.
-struct Running {
-    child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Running {
-    fn start(args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tinybt"));
-        let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    fn line_with(&mut self, word: &str) -> String {
-        self.lines.by_ref().map_while(Result::ok).find(|line| line.contains(word)).unwrap()
-    }
-
-    /// Ctrl-C; returns how long it took to end and how.
-    fn interrupt(mut self) -> (Duration, Option<i32>) {
-        let begun = Instant::now();
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
-        (begun.elapsed(), status.code())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn scratch(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_file(&path);
-    path
-}
+use crate::process::{HASH, Running, json, scratch, text, tinybt};
 
 #[test]
 fn the_demo_finds_every_peer_it_announced() {
@@ -137,8 +84,7 @@ fn a_private_network_can_be_entered() {
     let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=thing&x.pe=127.0.0.9:9");
     let done = tinybt(&[&["peers", &magnet, "--json"][..], &join].concat());
     assert_eq!(done.status.code(), Some(0));
-    let lines: Vec<serde_json::Value> =
-        text(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = json(&done.stdout);
     assert_eq!(lines[0]["peer"], "127.0.0.9:9");
     assert_eq!(lines[0]["source"], "link");
     assert_eq!(lines[1]["peer"], "127.0.0.1:4242");

@@ -1,0 +1,6 @@
+//! The program `tinybt` as a person runs it, on loopback.
+#![allow(missing_docs)]
+
+mod nodes;
+mod process;
+mod trackers;
