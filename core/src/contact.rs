@@ -54,6 +54,17 @@ impl Family {
     }
 }
 
+/// Whether an address that somebody told of is one to send to. A node on the internet cannot know
+/// anybody on a local network, so what it says of one is wrong or meant to make us attack our own;
+/// and nobody is where many are meant, or nobody.
+pub fn is_contactable(addr: SocketAddr, teller: IpAddr) -> bool {
+    let strange = match addr.ip() {
+        IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] == 0,
+        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified() || ip.to_ipv4_mapped().is_some(),
+    };
+    addr.port() != 0 && !strange && (!is_local(addr.ip()) || is_local(teller))
+}
+
 /// A network that is likely to be in one hand: the /24 of an IPv4 address, the /64 of an IPv6 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(u64);

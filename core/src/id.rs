@@ -82,7 +82,7 @@ fn prefix_of(ip: IpAddr, random: u8) -> u32 {
 /// Whether an address belongs to this host or to a local network, where no one can say what the
 /// outside sees (BEP 42 exempts these).
 pub fn is_local(ip: IpAddr) -> bool {
-    match ip {
+    match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
             let shared = a == 100 && b & 0xc0 == 64;

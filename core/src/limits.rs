@@ -40,9 +40,20 @@ pub const SOURCES_MAX: usize = 16;
 /// Nodes heard of that wait to be asked whether they are there.
 pub const NEWCOMERS_MAX: usize = 8;
 
-/// Nodes of one answer that are taken in: `K` are asked for, some send more, and a liar might send
-/// fifty.
-pub const NODES_TAKEN_MAX: usize = 2 * K;
+/// Nodes of one answer that are taken in: `K` are asked for, and who sends more has something else
+/// in mind.
+pub const NODES_TAKEN_MAX: usize = K;
+
+/// Peers of one answer that are taken in: more than fit into any datagram that arrives whole.
+pub const VALUES_TAKEN_MAX: usize = 250;
+
+/// Questions of one lookup at most, repeats included. Fifty do in a healthy network; whoever invents
+/// ever closer nodes keeps nobody busy for ever.
+pub const QUESTIONS_MAX: u16 = 400;
+
+/// Peers of one address that are kept of one swarm: one host cannot push out the others. Local
+/// addresses are exempt.
+pub const HOST_PEERS_MAX: usize = 16;
 
 /// Nodes that a saved state holds: more are not needed to find the network again.
 pub const SAVED_NODES_MAX: usize = 200;

@@ -62,6 +62,10 @@ impl Builder {
 
     /// Opens a socket at this address. At most one of each family; without any, one of each is
     /// opened at a free port, IPv6 only where there is any.
+    ///
+    /// The standard library opens IPv6 sockets as the operating system likes them, on Linux for
+    /// both families. For the same port in both, open one for IPv6 alone (with the crate `socket2`,
+    /// say) and give it to [`Builder::socket`].
     pub fn bind(mut self, addr: SocketAddr) -> Self {
         self.bind.push(addr);
         self

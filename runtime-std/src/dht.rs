@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::builder::Builder;
 use crate::driver::{Driver, Waker};
 use crate::engine::{self, Answered, Command, Job, Ledger, Machine, Office};
 use crate::error::Error;
-use crate::search::Search;
+use crate::search::{Search, Stage};
 use crate::state::State;
 
 /// A DHT node on a thread of its own. Clones are handles to the same node; the thread ends, and
@@ -97,9 +97,9 @@ impl Dht {
                 node.restore(Instant::EPOCH, bytes)
                     .map_err(|reason| Error::StateFormat { path: path.clone(), reason })?;
             }
-            match family {
-                Family::V4 => v4 = Some(node),
-                Family::V6 => v6 = Some(node),
+            let place = if family == Family::V4 { &mut v4 } else { &mut v6 };
+            if place.replace(node).is_some() {
+                return Err(Error::TwoSockets(addr));
             }
         }
         let nodes = Dual::new(v4, v6);
@@ -263,16 +263,23 @@ impl Dht {
         + 'static,
     ) -> Result<Search, Error> {
         let (tell, told) = channel();
+        let stage = Arc::new(Mutex::new(Stage::Waiting));
+        let shared = stage.clone();
         self.command(move |machine, ledger, now| {
             let begin: Job = Box::new(move |machine, ledger, now| {
+                let mut stage = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if matches!(*stage, Stage::Cancelled) {
+                    return;
+                }
                 // Busy: the channel closes, and the search says so.
                 if let Ok(pair) = start(machine, now) {
+                    *stage = Stage::Begun(pair);
                     ledger.lookup(pair, tell);
                 }
             });
             ledger.when_ready(machine, now, begin);
         })?;
-        Ok(Search::new(self.clone(), told))
+        Ok(Search::new(self.clone(), told, stage))
     }
 
     /// Asks a node whether it is there.
@@ -370,8 +377,13 @@ impl Shared {
     fn stop(&self) -> Result<(), Error> {
         let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
         let thread = thread.ok_or(Error::Stopped)?;
+        let is_own = thread.thread().id() == std::thread::current().id();
         let _ = self.commands.send(Command::Dht(Box::new(|_, ledger, _| ledger.stop())));
         self.waker.wake();
+        if is_own {
+            // A handler wants an end: it comes when the handler is done.
+            return Ok(());
+        }
         // A panic over there is no reason for one here.
         thread.join().unwrap_or(Err(Error::Stopped))
     }

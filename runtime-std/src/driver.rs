@@ -131,9 +131,10 @@ impl<M: Machine> Driver<M> {
                     }
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.ready = false,
                 // Somebody's port is closed: an ICMP message of an earlier datagram.
-                Err(_) => {}
+                Err(error) if is_of_another(error.kind()) => {}
+                // Nothing more for now, or nothing that asking again at once would mend.
+                Err(_) => socket.ready = false,
             }
         }
     }
@@ -160,6 +161,18 @@ impl<M: Machine> Driver<M> {
     }
 }
 
+/// Whether an error of a receiving socket is about a datagram that was sent before.
+fn is_of_another(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::Interrupted
+    )
+}
+
 /// An IPv4 address in IPv6 clothes: it reached a socket that takes both, and cannot be answered as
 /// the one it is.
 fn is_mapped(from: &SocketAddr) -> bool {
@@ -167,7 +180,6 @@ fn is_mapped(from: &SocketAddr) -> bool {
 }
 
 /// The time since now, for what is measured elsewhere: this file is the one that reads a clock.
-#[cfg(feature = "http")]
 pub(crate) fn stopwatch() -> impl Fn() -> Duration {
     let begun = std::time::Instant::now();
     move || begun.elapsed()

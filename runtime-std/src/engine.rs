@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -241,7 +242,9 @@ impl Ledger {
         let Some(handler) = &mut self.handler else { return };
         let Some((from, message)) = machine.question(question) else { return };
         let Body::Query(query) = message.body else { return };
-        let reply = handler(from, &query);
+        // What goes wrong in there is the application's, and no reason to leave the network.
+        let reply = catch_unwind(AssertUnwindSafe(|| handler(from, &query)));
+        let reply = reply.unwrap_or(Reply::Default);
         // What cannot be sent is answered by the node itself.
         let _ = match reply {
             Reply::Dictionary(dictionary) => machine.reply(question, &dictionary),

@@ -18,6 +18,8 @@ pub enum Error {
     },
     /// A socket cannot be used.
     Socket(io::Error),
+    /// There are two sockets of one address family.
+    TwoSockets(SocketAddr),
     /// There is no randomness to be had from the operating system.
     Random,
     /// The state file could not be written or read.
@@ -72,6 +74,11 @@ impl fmt::Display for Error {
                 "cannot open a socket at {addr}: {source}; choose another address or port"
             ),
             Error::Socket(source) => write!(f, "a socket failed: {source}"),
+            Error::TwoSockets(addr) => write!(
+                f,
+                "two sockets of one address family, {addr} is the second: expected at most one of \
+                 each"
+            ),
             Error::Random => f.write_str("the operating system gives no random numbers"),
             Error::State { path, source } => {
                 write!(f, "cannot use the state file {}: {source}", path.display())

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tinybt_core::dht::{LookupId, Pair};
 
 use crate::dht::Dht;
+use crate::driver::stopwatch;
 use crate::engine::{Finished, Told};
 use crate::error::Error;
 
@@ -18,10 +20,20 @@ use crate::error::Error;
 pub struct Search {
     dht: Dht,
     told: Receiver<Told>,
-    lookups: Option<Pair<LookupId>>,
+    stage: Arc<Mutex<Stage>>,
     open: usize,
     finished: Vec<Finished>,
     over: bool,
+}
+
+/// Where a search is, as the DHT's thread knows it: it may be told to end before it has begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Stage {
+    /// Waits for somebody to ask.
+    #[default]
+    Waiting,
+    Begun(Pair<LookupId>),
+    Cancelled,
 }
 
 /// What a search has to say.
@@ -36,14 +48,15 @@ pub enum Found {
 }
 
 impl Search {
-    pub(crate) fn new(dht: Dht, told: Receiver<Told>) -> Self {
-        Self { dht, told, lookups: None, open: 0, finished: Vec::new(), over: false }
+    pub(crate) fn new(dht: Dht, told: Receiver<Told>, stage: Arc<Mutex<Stage>>) -> Self {
+        Self { dht, told, stage, open: 0, finished: Vec::new(), over: false }
     }
 
     /// The next peer, waiting for it no longer than this.
     pub fn next_within(&mut self, time: Duration) -> Found {
+        let spent = stopwatch();
         while !self.over {
-            let told = match self.told.recv_timeout(time) {
+            let told = match self.told.recv_timeout(time.saturating_sub(spent())) {
                 Ok(told) => told,
                 Err(RecvTimeoutError::Timeout) => return Found::Nothing,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -60,10 +73,7 @@ impl Search {
 
     fn hear(&mut self, told: Told) -> Option<SocketAddr> {
         match told {
-            Told::Began(pair) => {
-                self.open = pair.iter().count();
-                self.lookups = Some(pair);
-            }
+            Told::Began(pair) => self.open = pair.iter().count(),
             Told::Peer(peer) => return Some(peer),
             Told::Finished(finished) => {
                 self.finished.push(finished);
@@ -76,21 +86,27 @@ impl Search {
 
     /// Ends the lookup early. What it found so far is still told, and how it went.
     pub fn cancel(&mut self) {
-        if let Some(pair) = self.lookups {
-            let _ = self.dht.command(move |machine, _, now| {
+        let stage = self.stage.clone();
+        // On the thread, where it has either begun or not.
+        let _ = self.dht.command(move |machine, _, now| {
+            let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Stage::Begun(pair) = *stage {
                 pair.iter().for_each(|lookup| machine.cancel(now, lookup));
-            });
-        }
+            }
+            *stage = Stage::Cancelled;
+        });
     }
 
-    /// Waits for the end, and says how it went in each family.
+    /// Waits for the end, and says how it went in each family; nothing if it was cancelled before
+    /// it had begun.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
     pub fn finish(&mut self) -> Result<&[Finished], Error> {
         while self.next().is_some() {}
-        if self.finished.is_empty() {
+        let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.finished.is_empty() && !matches!(stage, Stage::Cancelled) {
             let running = self.dht.overview().is_ok();
             return Err(if running { Error::Busy } else { Error::Stopped });
         }
@@ -123,13 +139,8 @@ impl Iterator for Search {
 
 impl Drop for Search {
     fn drop(&mut self) {
-        if self.over {
-            return;
+        if !self.over {
+            self.cancel();
         }
-        // It may have begun since somebody looked last.
-        while let Ok(told) = self.told.try_recv() {
-            self.hear(told);
-        }
-        self.cancel();
     }
 }

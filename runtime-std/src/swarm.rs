@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tinybt_core::finder::{Presence, SearchId, Source, TrackerStatus};
 
+use crate::driver::stopwatch;
 use crate::engine::Finished;
 use crate::error::Error;
 use crate::finder::Finder;
@@ -74,8 +75,9 @@ impl Swarm {
 
     /// Whatever comes next, waiting for it no longer than this.
     pub fn next_within(&mut self, time: Duration) -> Sighting {
+        let spent = stopwatch();
         while !self.over {
-            match self.told.recv_timeout(time) {
+            match self.told.recv_timeout(time.saturating_sub(spent())) {
                 Ok(told) => {
                     if let Some(sighting) = self.hear(told) {
                         return sighting;

@@ -220,3 +220,64 @@ fn a_state_that_is_saved_is_whole() {
     let mut search = again.find_node(Id([1; 20])).unwrap();
     assert_eq!(search.finish().unwrap()[0].outcome.end, End::Complete);
 }
+
+#[test]
+fn a_search_is_cancelled_whenever_that_is() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let entry = silent.local_addr().unwrap().to_string();
+    let dht = local().configure(|config| config.upkeep.bootstrap = false);
+    let dht = dht.bootstrap([entry]).start().unwrap();
+    for wait in [false, true] {
+        let mut search = dht.get_peers(InfoHash([1; 20])).unwrap();
+        if wait {
+            // It has begun when the thread has time for a question.
+            dht.overview().unwrap();
+        }
+        search.cancel();
+        let finished = search.finish().unwrap();
+        assert!(finished.iter().all(|finished| finished.outcome.end == End::Cancelled));
+    }
+}
+
+#[test]
+fn announces_that_are_dropped_are_not_made() {
+    let nodes = few(2);
+    for index in 0..20 {
+        drop(nodes[1].announce(InfoHash([index; 20]), Port::Number(77)).unwrap());
+    }
+    // One that is made, after all of them.
+    nodes[1].announce(InfoHash([99; 20]), Port::Number(77)).unwrap().finish().unwrap();
+    assert_eq!(nodes[0].overview().unwrap().v4.unwrap().0.swarms, 1);
+}
+
+#[test]
+fn a_handler_may_fail_and_may_want_an_end() {
+    let method = Question::Method { name: b"boo", arguments: b"de" };
+    let asked =
+        local().handler(Box::new(|_, _| panic!("a fault of the application"))).start().unwrap();
+    let asker = local().start().unwrap();
+    let answered = asker.ask(addr(&asked), method);
+    assert!(matches!(answered, Err(Error::Refused { code: 204, .. })), "{answered:?}");
+    asked.overview().unwrap();
+
+    let cell: std::sync::Arc<std::sync::OnceLock<Dht>> = std::sync::Arc::default();
+    let inner = cell.clone();
+    let handler = Box::new(move |_: SocketAddr, _: &krpc::Query<'_>| {
+        inner.get().unwrap().stop().unwrap();
+        Reply::Default
+    });
+    let ending = local().handler(handler).start().unwrap();
+    assert!(cell.set(ending.clone()).is_ok());
+    let _ = asker.ask(addr(&ending), method);
+    while ending.overview().is_ok() {}
+}
+
+#[test]
+fn what_cannot_work_is_refused_at_the_start() {
+    let two = local().bind("127.0.0.1:0".parse().unwrap()).start();
+    assert!(matches!(two, Err(Error::TwoSockets(_))));
+    let impatient = local().configure(|config| config.timeout_max = Duration::from_millis(50));
+    let impatient = impatient.bootstrap(["127.0.0.1:9"]).start().unwrap();
+    let _ = impatient.ping("127.0.0.1:9".parse().unwrap());
+    impatient.overview().unwrap();
+}

@@ -91,21 +91,33 @@ impl<L: List<Source>> Sources<L> {
 /// How many distinct addresses may be contacted in a minute: home routers remember each for a
 /// while, and some have little memory.
 ///
-/// Approximate: addresses are told apart by where they fall in a bit map of 1,024.
+/// Approximate: addresses are told apart by where they fall in a bit map of 4,096, and counted by
+/// how many bits that many addresses set on average.
 #[derive(Clone, Debug)]
 pub struct Destinations {
     per_minute: Option<u32>,
-    seen: [u64; 16],
+    seen: [u64; Self::WORDS],
     count: u32,
     window: u64,
 }
 
 impl Destinations {
     const WINDOW: Duration = Duration::from_secs(60);
+    /// Words of the map.
+    const WORDS: usize = 64;
 
     /// Nobody contacted yet.
     pub fn new(per_minute: Option<u32>) -> Self {
-        Self { per_minute, seen: [0; 16], count: 0, window: 0 }
+        Self { per_minute, seen: [0; Self::WORDS], count: 0, window: 0 }
+    }
+
+    /// How many of the `m` bits `n` addresses set: m (1 − e^(−n/m)), by the first terms of the
+    /// series.
+    fn bits_of(addresses: u32) -> u32 {
+        let m = Self::WORDS as u64 * 64;
+        let n = u64::from(addresses).min(m);
+        let bits = n + n * n * n / (6 * m * m) - n * n / (2 * m) - n * n * n * n / (24 * m * m * m);
+        bits.max(1) as u32
     }
 
     fn window_of(now: Instant) -> u64 {
@@ -114,7 +126,7 @@ impl Destinations {
 
     /// Whether somebody new may be contacted at `now`.
     pub fn has_room(&self, now: Instant) -> bool {
-        let most = self.per_minute.unwrap_or(u32::MAX);
+        let most = self.per_minute.map_or(u32::MAX, Self::bits_of);
         self.count < most || self.window != Self::window_of(now)
     }
 
@@ -141,10 +153,8 @@ impl Destinations {
         hasher.write_u16(addr.port());
         let hash = hasher.finish();
         let bit = 1u64 << (hash & 63);
-        let Some(word) = self.seen.get_mut((hash >> 6) as usize & 15) else { return };
-        if *word & bit == 0 || self.count >= 1_024 {
-            *word |= bit;
-            self.count += 1;
-        }
+        let Some(word) = self.seen.get_mut((hash >> 6) as usize % Self::WORDS) else { return };
+        self.count += u32::from(*word & bit == 0);
+        *word |= bit;
     }
 }

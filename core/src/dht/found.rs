@@ -12,19 +12,24 @@ use crate::wire::compact;
 /// A bounded set of peers of one family, with a mark up to which they were told.
 #[derive(Clone, Debug)]
 pub struct Found<L: List<u8>> {
+    /// A ring, once it is full.
     packed: L,
     family: Family,
-    /// Peers from the front that were told.
-    told: usize,
-    /// Where the next one goes once the list is full.
+    /// Where the oldest stands.
     oldest: usize,
+    /// Peers from the oldest on that were told.
+    told: usize,
     dropped: u32,
 }
 
 impl<L: List<u8>> Found<L> {
     /// No peers yet; room for as many as fit into the bytes of the empty list.
     pub fn new(family: Family, packed: L) -> Self {
-        Self { packed, family, told: 0, oldest: 0, dropped: 0 }
+        Self { packed, family, oldest: 0, told: 0, dropped: 0 }
+    }
+
+    fn len(&self) -> usize {
+        self.packed.len() / self.family.peer_len()
     }
 
     /// Takes a peer in. Returns whether it is new.
@@ -41,27 +46,28 @@ impl<L: List<u8>> Found<L> {
         if self.packed.len() + stride <= self.packed.capacity() {
             return new.iter().all(|byte| self.packed.push(*byte).is_ok());
         }
-        // Full: the oldest that was told gives way, if all were.
-        if self.told * stride < self.packed.len() || self.told == 0 {
-            self.dropped = self.dropped.saturating_add(1);
-            return false;
+        let start = self.oldest * stride;
+        match self.packed.get_mut(start..start + stride).filter(|_| self.told > 0) {
+            Some(place) => {
+                place.copy_from_slice(new);
+                self.oldest = (self.oldest + 1) % self.len().max(1);
+                self.told -= 1;
+                true
+            }
+            None => {
+                self.dropped = self.dropped.saturating_add(1);
+                false
+            }
         }
-        self.oldest = (self.oldest + 1) % self.told;
-        let last = self.told - 1;
-        let (from, to) = (last * stride, self.oldest.min(last) * stride);
-        // The newest stands at the end, where it is told next.
-        self.packed.copy_within(from..from + stride, to);
-        if let Some(place) = self.packed.get_mut(from..from + stride) {
-            place.copy_from_slice(new);
-        }
-        self.told = last;
-        true
     }
 
     /// The next peer that was not told yet; it counts as told from now on.
     pub fn tell(&mut self) -> Option<SocketAddr> {
+        if self.is_told() {
+            return None;
+        }
         let stride = self.family.peer_len();
-        let start = self.told * stride;
+        let start = (self.oldest + self.told) % self.len().max(1) * stride;
         let peer = compact::read_peer(self.packed.get(start..start + stride)?)?;
         self.told += 1;
         Some(peer)
@@ -69,7 +75,7 @@ impl<L: List<u8>> Found<L> {
 
     /// Whether all were told.
     pub fn is_told(&self) -> bool {
-        self.told * self.family.peer_len() >= self.packed.len()
+        self.told >= self.len()
     }
 
     /// Peers that found no room because those before them had not been polled yet.

@@ -17,6 +17,7 @@
 //!   if that is late as well it is *passed* over. Its late answer is welcome as long as the lookup
 //!   lives.
 //! - The lookup *has converged* when the `K` closest that were not passed over have answered.
+//! - However it goes, it ends after [`QUESTIONS_MAX`] questions.
 //! - An announce then goes to these, each repeated once where no confirmation comes.
 //!
 //! The idea that a silent candidate stops counting is Kademlia's; rust-libp2p's closest-peers
@@ -28,7 +29,7 @@ use heapless::Vec;
 
 use crate::contact::{Contact, Network};
 use crate::id::Id;
-use crate::limits::{ANNOUNCES_MAX, K, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
+use crate::limits::{ANNOUNCES_MAX, K, QUESTIONS_MAX, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
 
 /// A token as a node gave it, to give back with an announce.
 pub type Token = Vec<u8, TOKEN_MAX, u8>;
@@ -44,6 +45,8 @@ pub struct Lookup {
     parallel: u8,
     diversity: bool,
     announcing: bool,
+    /// Questions asked.
+    asked: u16,
 }
 
 /// A node that the lookup knows.
@@ -124,6 +127,7 @@ impl Lookup {
             parallel: parallel.clamp(1, 16),
             diversity,
             announcing: false,
+            asked: 0,
         }
     }
 
@@ -172,21 +176,27 @@ impl Lookup {
         let new = distance(&candidate);
         let at = self.shortlist.partition_point(|known| distance(known) < new);
         if self.shortlist.is_full() {
-            // The farthest that no question is open to gives way.
-            let Some(last) = self.shortlist.iter().rposition(|c| c.open == [0; 2]) else {
-                return false;
-            };
-            if last < at {
-                return false;
-            }
+            // Whoever was given up gives way, else the farthest that no question is open to.
+            let given_up = |c: &Candidate| c.state == State::Failed && c.open == [0; 2];
+            let useless = self.shortlist.iter().rposition(given_up);
+            let farthest = self.shortlist.iter().rposition(|c| c.open == [0; 2]);
+            let Some(last) = useless.or(farthest.filter(|last| *last >= at)) else { return false };
             self.shortlist.remove(last);
+            let at = at - usize::from(last < at);
+            return self.shortlist.insert(at, candidate).is_ok();
         }
         self.shortlist.insert(at, candidate).is_ok()
     }
 
     /// Whom to ask next, if anybody: marks it asked.
     pub fn next_ask(&mut self) -> Option<Ask> {
-        if self.announcing { self.next_announce() } else { self.next_search() }
+        let ask = match self.announcing {
+            true => self.next_announce(),
+            false if self.asked >= QUESTIONS_MAX => None,
+            false => self.next_search(),
+        };
+        self.asked = self.asked.saturating_add(u16::from(ask.is_some()));
+        ask
     }
 
     fn next_search(&mut self) -> Option<Ask> {
@@ -366,7 +376,7 @@ impl Lookup {
     ///
     /// Over is over: who is heard of while the closest are being told is not asked any more.
     pub fn has_converged(&self) -> bool {
-        if self.announcing {
+        if self.announcing || (self.asked >= QUESTIONS_MAX && self.in_flight() == 0) {
             return true;
         }
         let mut confirmed = 0;

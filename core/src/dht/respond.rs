@@ -46,6 +46,8 @@ fn try_judge<'a>(
                 seed: query.seed(),
             }
         }
+        // Nodes for an answer would look like success.
+        b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),
         b"" => Verdict::Reply(ReplyKind::Error { code: 203, text: "no method" }),
         // Forwards compatibility: whatever names a place in the key space is led there.
         _ => Verdict::Foreign(match (query.target(), query.info_hash()) {

@@ -166,8 +166,8 @@ mod map {
 
     use super::{PEER_TTL, Packed, PeerStore, StoreCounts, Stored};
     use crate::contact::Family;
-    use crate::id::InfoHash;
-    use crate::limits::SWARM_PEERS_MAX;
+    use crate::id::{InfoHash, is_local};
+    use crate::limits::{HOST_PEERS_MAX, SWARM_PEERS_MAX};
     use crate::time::Instant;
     use crate::wire::compact::write_peer;
 
@@ -222,6 +222,17 @@ mod map {
             }
             self.first = self.until.iter().copied().min().unwrap_or(Instant::NEVER);
             before - self.until.len()
+        }
+
+        /// The peers at the address of this one, by place, with when they expire.
+        fn of_host<'a>(
+            &'a self,
+            peer: &'a [u8],
+            len: usize,
+        ) -> impl Iterator<Item = (usize, Instant)> + 'a {
+            let same = move |bytes: &[u8]| bytes.get(..len - 2) == peer.get(..len - 2);
+            let rows = self.packed.chunks_exact(len).zip(&self.until).enumerate();
+            rows.filter(move |(_, (bytes, _))| same(bytes)).map(|(at, (_, until))| (at, *until))
         }
 
         fn remove(&mut self, index: usize, len: usize) {
@@ -292,8 +303,13 @@ mod map {
                 *old = until;
                 return Stored::Refreshed;
             }
-            if swarm.until.len() >= self.limits.peers_per_swarm {
-                let oldest = swarm.until.iter().enumerate().min_by_key(|(_, until)| **until);
+            let crowded = !is_local(peer.ip()) && swarm.of_host(new, len).count() >= HOST_PEERS_MAX;
+            if crowded || swarm.until.len() >= self.limits.peers_per_swarm {
+                let all = swarm.until.iter().enumerate().map(|(index, until)| (index, *until));
+                let oldest = match crowded {
+                    true => swarm.of_host(new, len).min_by_key(|(_, until)| *until),
+                    false => all.min_by_key(|(_, until)| *until),
+                };
                 let Some((index, _)) = oldest else { return Stored::Full };
                 swarm.remove(index, len);
                 self.peers -= 1;

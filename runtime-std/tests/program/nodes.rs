@@ -141,3 +141,17 @@ fn help_completions_and_manual_are_there() {
         assert!(text(&done.stdout).contains("tinybt"), "{args:?}");
     }
 }
+
+#[test]
+fn both_families_at_one_port() {
+    let Ok(free) = std::net::UdpSocket::bind("[::1]:0") else { return };
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let (v4, v6) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
+    let args = ["node", "--stats-json", "--bind", &v4, "--bind", &v6, "--bootstrap", "127.0.0.1:9"];
+    let mut node = Running::start(&args);
+    node.line_with(&v4);
+    node.line_with(&v6);
+    let (_, code) = node.interrupt();
+    assert_eq!(code, Some(0));
+}

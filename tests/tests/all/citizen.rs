@@ -62,7 +62,7 @@ fn a_reply_is_small_for_those_who_have_proven_nothing() {
         let reply = exchange(&mut node, at(1_000), from, &announce).unwrap();
         assert!(reply.len() <= 8 * announce.len());
     }
-    assert_eq!(node.status(at(1_000)).peers, 100, "a swarm is bounded");
+    assert_eq!(node.status(at(1_000)).peers, 16, "one host has its share and no more");
     let reply = exchange(&mut node, at(1_000), from, &ask).unwrap();
     assert!(reply.len() <= 8 * ask.len(), "{} for {}", reply.len(), ask.len());
     assert!(reply.len() <= 1_024);
@@ -182,7 +182,7 @@ fn asked_next(expected: Option<Id>, really: Id, told: &[tinybt_core::Contact]) -
     let mut bytes = vec![0; 500];
     let len = krpc::encode_response(&mut bytes, &envelope, &answer).unwrap();
     let taken = node.handle_datagram(at(5), addr(1), &bytes[..len]);
-    assert_eq!(taken.is_err(), expected.is_some_and(|expected| expected != really), "{taken:?}");
+    assert_eq!(taken, Ok(()));
     let mut next = Vec::new();
     loop {
         match node.step(at(5), &mut out) {

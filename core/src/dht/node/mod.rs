@@ -38,10 +38,10 @@ use crate::dht::config::{AddressCheck, Config};
 use crate::dht::event::{AskId, Event, LookupId, QuestionId};
 use crate::dht::external::External;
 use crate::dht::found::Found;
-use crate::dht::lookup::Lookup;
+use crate::dht::lookup::{Errand, Lookup};
 use crate::dht::queries::Queries;
 use crate::dht::shunned::Shunned;
-use crate::dht::stats::Stats;
+use crate::dht::stats::{Health, Stats};
 use crate::dht::storage::Storage;
 use crate::dht::table::{Quality, Routing, TableConfig};
 use crate::dht::token::Tokens;
@@ -123,7 +123,7 @@ pub enum Port {
     /// The one that the announce is sent from: for peers that share the DHT's socket, or sit
     /// behind a NAT (BEP 5, `implied_port`).
     Implied,
-    /// This one, 1 to 65535.
+    /// This one, 1 to 65535. 0 is nobody's, and as good as [`Port::Implied`].
     Number(u16),
 }
 
@@ -213,6 +213,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     pub fn block(&mut self, now: Instant, addr: SocketAddr, how_long: Duration) {
         self.blocked.shun(now, addr, how_long);
         self.table.remove(&addr);
+        self.newcomers.retain(|newcomer| newcomer.addr != addr);
+        for (_, search) in self.searches.iter_mut() {
+            search.lookup.refused(&addr, Errand::Search);
+        }
+        self.stirred = true;
     }
 
     /// Takes a block back.
@@ -292,12 +297,15 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         for contact in &closest {
             lookup.add(*contact, false);
         }
-        if closest.len() < K {
+        // An outage may have outlived everybody we knew, and blames nobody for it.
+        if closest.len() < K || self.bootstrap.health() != Health::Online {
             // Different places to begin for different lookups, where there are many.
             let sources = self.bootstrap.sources();
             let first = target.0.last().copied().map_or(0, usize::from) % sources.len().max(1);
             for source in sources.iter().cycle().skip(first).take(sources.len()) {
-                lookup.seed(*source);
+                if !self.blocked.is_shunned(now, source) {
+                    lookup.seed(*source);
+                }
             }
         }
         let found = Found::new(self.config.family, self.storage.found(self.config.family));
@@ -342,7 +350,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// [`AskError::Arguments`] if it is not a dictionary or too long, [`AskError::Busy`] if the
     /// question is no longer open.
     pub fn reply(&mut self, question: QuestionId, dictionary: &[u8]) -> Result<(), AskError> {
-        self.settle(question, |row| row.reply(dictionary))
+        let (id, version) = (self.id, self.config.version);
+        self.settle(question, |row| row.reply(dictionary, id, version))
     }
 
     /// Answers a query that [`Event::Asked`] told of with an error; the text is cut at 100 bytes.

@@ -9,7 +9,7 @@ use core::time::Duration;
 use heapless::Vec;
 use rand_core::CryptoRng;
 
-use crate::contact::{Contact, Family, Network};
+use crate::contact::{Contact, Family, Network, is_contactable};
 use crate::dht::config::AddressCheck;
 use crate::dht::event::Event;
 use crate::dht::lookup::Errand;
@@ -22,10 +22,10 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
 use crate::dht::table::{Proof, Routing};
-use crate::id::is_local;
-use crate::limits::{K, NODES_TAKEN_MAX, REPLY_MAX};
+use crate::limits::{DATAGRAM_MAX, K, NODES_TAKEN_MAX, REPLY_MAX, VALUES_TAKEN_MAX};
 use crate::list::List;
 use crate::machine::Ignored;
+use crate::rows::Handle;
 use crate::time::Instant;
 use crate::wire::krpc::{self, Body, DecodeError, ErrorReply, Message, Query, Response};
 
@@ -70,6 +70,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if self.config.read_only {
             return Err(Ignored::ReadOnly);
         }
+        if datagram.len() > DATAGRAM_MAX {
+            return Err(Ignored::Malformed);
+        }
         if !self.sources.allows(now, from.ip()) {
             return Err(Ignored::OverLimit);
         }
@@ -112,14 +115,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 if self.config.foreign_methods && !self.questions.is_full() {
                     let payload = Vec::from_slice(datagram).map_err(|_| Ignored::Malformed)?;
                     let state = QuestionState::Untold;
-                    let row = QuestionRow {
-                        from,
-                        transaction,
-                        room: REPLY_MAX as u16,
-                        state,
-                        otherwise,
-                        payload,
-                    };
+                    let row = QuestionRow { from, transaction, room, state, otherwise, payload };
                     return self.questions.insert(row).map(drop).map_err(|_| Ignored::Full);
                 }
                 otherwise
@@ -187,11 +183,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let index = self.queries.find(message.transaction, from)?;
         let flight = self.queries.get(index).ok_or(Ignored::Unasked)?;
         let id = response.id();
-        match (id, flight.id, flight.asker) {
-            // The application sees whatever it was answered.
-            (_, _, Asker::Ask(_)) => {}
-            (None, _, _) => return Err(Ignored::Malformed),
-            (Some(id), Some(expected), _) if id != expected => return Err(Ignored::WrongId),
+        match (id, flight.asker) {
+            // The application sees whatever it was answered, if it is not too long to keep.
+            (_, Asker::Ask(_)) if datagram.len() <= DATAGRAM_MAX => {}
+            (_, Asker::Ask(_)) | (None, _) => return Err(Ignored::Malformed),
             _ => {}
         }
         let (flight, rtt) = self.queries.answered(now, index).ok_or(Ignored::Unasked)?;
@@ -211,9 +206,15 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.table.answered(now, contact, rtt, proof);
         }
         if self.want_both {
-            self.leak(response);
+            self.leak(from, response);
         }
+        let is_another = flight.id.is_some_and(|expected| expected != id);
         match flight.asker {
+            // Somebody told of it by another id. It is there all the same, so nothing is held
+            // against it; but what was told is not true.
+            Asker::Search { row, errand, hop } if is_another => {
+                self.search_refused(now, row, errand, hop, &flight);
+            }
             Asker::Ask(_) => self.ask_answered(&flight, AskState::Answered(rtt), datagram),
             Asker::Search { errand: Errand::Search, .. } => {
                 self.search_answered(now, &flight, contact, response, rtt, believable);
@@ -223,9 +224,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
             Asker::Verify => {
                 self.verifying = false;
-                self.newcomers_from(now, response);
+                self.newcomers_from(now, from, response);
             }
-            Asker::Upkeep => self.newcomers_from(now, response),
+            Asker::Upkeep => self.newcomers_from(now, from, response),
         }
         Ok(())
     }
@@ -239,25 +240,39 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         datagram: &[u8],
     ) -> Result<(), Ignored> {
         let index = self.queries.find(message.transaction, from)?;
+        let flight = self.queries.get(index).ok_or(Ignored::Unasked)?;
+        if matches!(flight.asker, Asker::Ask(_)) && datagram.len() > DATAGRAM_MAX {
+            return Err(Ignored::Malformed);
+        }
         let (flight, _) = self.queries.answered(now, index).ok_or(Ignored::Unasked)?;
         self.stats.answers_in += 1;
         self.heard(now, from, message);
         match flight.asker {
             Asker::Ask(_) => self.ask_answered(&flight, AskState::Refused(error.code), datagram),
             Asker::Search { row, errand, hop } => {
-                if let Some(search) = self.searches.get_mut(row) {
-                    search.lookup.refused(&flight.to, errand);
-                    if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
-                        hop.rtt = Some(now.since(flight.sent));
-                        hop.refused = true;
-                    }
-                    self.stirred = true;
-                }
+                self.search_refused(now, row, errand, hop, &flight);
             }
             Asker::Verify => self.verifying = false,
             Asker::Upkeep => {}
         }
         Ok(())
+    }
+
+    fn search_refused(
+        &mut self,
+        now: Instant,
+        row: Handle,
+        errand: Errand,
+        hop: u16,
+        flight: &Flight,
+    ) {
+        let Some(search) = self.searches.get_mut(row) else { return };
+        search.lookup.refused(&flight.to, errand);
+        if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
+            hop.rtt = Some(now.since(flight.sent));
+            hop.refused = true;
+        }
+        self.stirred = true;
     }
 
     /// The network is there; and somebody may have told what our address is.
@@ -297,11 +312,16 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let Some(search) = self.searches.get_mut(row) else { return };
         search.lookup.answered(contact, response.token(), counts);
         search.outcome.answered = search.outcome.answered.saturating_add(1);
+        self.stirred = true;
+        self.untold = true;
+        if !counts {
+            return;
+        }
         let mut nodes = 0;
         for told in own_nodes(self.config.family, response).take(NODES_TAKEN_MAX) {
             nodes += 1;
             let strange = told.id == self.id
-                || !is_reachable_from(told.addr.ip(), contact.addr.ip())
+                || !is_contactable(told.addr, contact.addr.ip())
                 || self.blocked.is_shunned(now, &told.addr)
                 || (self.config.address_check == AddressCheck::Enforce
                     && !told.id.fits_address(told.addr.ip()));
@@ -311,8 +331,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
         }
         let mut peers = 0;
-        for peer in response.values() {
-            peers += u16::from(search.found.insert(peer));
+        for peer in response.values().take(VALUES_TAKEN_MAX) {
+            if is_contactable(peer, contact.addr.ip()) {
+                peers += u16::from(search.found.insert(peer));
+            }
         }
         let shared = search.shared(contact.id);
         if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
@@ -325,8 +347,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 ..*hop
             };
         }
-        self.stirred = true;
-        self.untold = true;
     }
 
     fn announce_confirmed(&mut self, flight: &Flight, rtt: Duration) {
@@ -342,16 +362,20 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     /// Nodes that upkeep heard of.
-    fn newcomers_from(&mut self, now: Instant, response: &Response<'_>) {
+    fn newcomers_from(&mut self, now: Instant, from: SocketAddr, response: &Response<'_>) {
         for contact in own_nodes(self.config.family, response).take(K) {
-            self.consider(now, contact);
+            if is_contactable(contact.addr, from.ip()) {
+                self.consider(now, contact);
+            }
         }
     }
 
     /// Nodes of the other family are for the other node of the pair.
-    fn leak(&mut self, response: &Response<'_>) {
+    fn leak(&mut self, from: SocketAddr, response: &Response<'_>) {
         for contact in own_nodes(self.config.family.other(), response).take(K) {
-            let _ = self.leaked.push_back(contact.addr);
+            if is_contactable(contact.addr, from.ip()) {
+                let _ = self.leaked.push_back(contact.addr);
+            }
         }
     }
 }
@@ -361,12 +385,6 @@ fn own_nodes<'a>(family: Family, response: &Response<'a>) -> impl Iterator<Item 
         Family::V4 => response.nodes(),
         Family::V6 => response.nodes6(),
     }
-}
-
-/// A node on the internet cannot know anybody on a local network, so what it says of one is wrong
-/// or meant to make us attack our own.
-fn is_reachable_from(addr: IpAddr, teller: IpAddr) -> bool {
-    !is_local(addr) || is_local(teller)
 }
 
 /// On a network of one's own every address is a voter.

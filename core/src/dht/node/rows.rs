@@ -12,7 +12,7 @@ use crate::dht::node::Port;
 use crate::dht::queries::InFlight;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
-use crate::limits::{DATAGRAM_MAX, ERROR_TEXT_MAX, TRANSACTION_MAX};
+use crate::limits::{DATAGRAM_MAX, ERROR_TEXT_MAX, REPLY_MAX, TRANSACTION_MAX};
 use crate::list::List;
 use crate::rows::Handle;
 use crate::time::Instant;
@@ -177,7 +177,7 @@ impl<S: Storage> SearchRow<S> {
 pub(crate) fn announce(info_hash: InfoHash, port: Port, token: &[u8]) -> Question<'_> {
     // The port beside `implied_port` is what nodes that do not know the latter will store.
     let (port, implied_port) = match port {
-        Port::Implied => (1, true),
+        Port::Implied | Port::Number(0) => (1, true),
         Port::Number(port) => (port, false),
     };
     Question::AnnouncePeer { info_hash, port, implied_port, token, seed: false }
@@ -254,9 +254,8 @@ impl AskRow {
         }
         self.state = state;
         self.payload.clear();
-        // A longer one cannot have arrived whole; what was decoded of it is told all the same.
-        let len = datagram.len().min(DATAGRAM_MAX);
-        let _ = self.payload.extend_from_slice(datagram.get(..len).unwrap_or_default());
+        // None is longer: those were ignored.
+        let _ = self.payload.extend_from_slice(datagram);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -316,10 +315,18 @@ pub(crate) enum QuestionState {
 
 impl QuestionRow {
     /// The application's answer. Returns whether it can be sent.
-    pub(crate) fn reply(&mut self, dictionary: &[u8]) -> bool {
-        let is_dictionary = dictionary.first() == Some(&b'd')
-            && crate::wire::bencode::is_one_value(dictionary)
-            && dictionary.len() + 160 <= usize::from(self.room);
+    pub(crate) fn reply(&mut self, dictionary: &[u8], id: Id, version: Option<[u8; 4]>) -> bool {
+        let envelope = Envelope {
+            transaction: &self.transaction,
+            version,
+            read_only: false,
+            external: Some(self.from),
+        };
+        // Written once for a trial: what cannot be sent is told while somebody listens.
+        let mut trial = [0; REPLY_MAX];
+        let room = usize::from(self.room).min(REPLY_MAX);
+        let trial = trial.get_mut(..room).unwrap_or_default();
+        let is_dictionary = krpc::encode_response_raw(trial, &envelope, dictionary, id).is_ok();
         if is_dictionary {
             self.payload.clear();
             let _ = self.payload.extend_from_slice(dictionary);

@@ -11,7 +11,7 @@ use crate::contact::{Contact, Family};
 use crate::dht::event::Event;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
-use crate::dht::node::rows::{Asker, Goal, QuestionState, ReplyKind, SearchRow};
+use crate::dht::node::rows::{Asker, Goal, QuestionRow, QuestionState, ReplyKind, SearchRow};
 use crate::dht::queries::{Lapse, Patience};
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
@@ -97,7 +97,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                                 never = search.lookup.silent(&flight.to, errand);
                             }
                         }
-                        Asker::Upkeep | Asker::Verify => {}
+                        // If its patience was so short that it was never slow.
+                        Asker::Verify => self.verifying = false,
+                        Asker::Upkeep => {}
                     }
                     // Places to begin are asked again whenever there is need.
                     if blamed && never && !self.bootstrap.sources().contains(&flight.to) {
@@ -126,7 +128,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// Whether the table's upkeep has to wait: for the network, or for its turn.
     pub(super) fn upkeep_waits(&self) -> bool {
         !self.config.upkeep.refresh
-            || self.bootstrap.health() == Health::Offline
+            || (self.config.upkeep.bootstrap && self.bootstrap.health() == Health::Offline)
             || self.held.is_some()
             || self.queries.is_full()
     }
@@ -236,12 +238,18 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// What the application answered to foreign methods.
     fn send_settled(&mut self, buffer: &mut Buffer) -> Option<Transmit> {
-        if self.questions.is_empty() {
-            return None;
-        }
         let settled = |state| matches!(state, QuestionState::Reply | QuestionState::Refuse(_));
-        let (row, _) = self.questions.iter().find(|(_, row)| settled(row.state))?;
-        let question = self.questions.remove(row)?;
+        while !self.questions.is_empty() {
+            let (row, _) = self.questions.iter().find(|(_, row)| settled(row.state))?;
+            let question = self.questions.remove(row)?;
+            if let Some(transmit) = self.settled(&question, buffer) {
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    fn settled(&mut self, question: &QuestionRow, buffer: &mut Buffer) -> Option<Transmit> {
         let envelope = Envelope {
             transaction: &question.transaction,
             version: self.config.version,
@@ -417,10 +425,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// How long a lookup waits for one node: somebody else may be asked instead.
     fn patience(&self) -> Patience {
         let soft = self.queries.round_trips.quantile(SOFT_QUANTILE);
-        let soft = soft.clamp(self.config.timeout_min, self.config.timeout_max);
+        // In this order whatever the configuration says: the upper bound wins.
+        let soft = soft.max(self.config.timeout_min).min(self.config.timeout_max);
         let hard = self.queries.round_trips.quantile(HARD_QUANTILE).saturating_mul(2);
-        let hard = hard.clamp(soft, self.config.timeout_max).max(soft.saturating_mul(2));
-        Patience { soft, hard: hard.min(self.config.timeout_max).max(soft) }
+        let hard = hard.max(soft.saturating_mul(2)).min(self.config.timeout_max);
+        Patience { soft, hard }
     }
 
     /// How long to wait for a node that nobody can stand in for.

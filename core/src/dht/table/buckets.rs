@@ -72,12 +72,12 @@ impl<L: List<Bucket>> Table<L> {
     /// Those whose presence forbids another with this id, at this address or in this network, and
     /// whether each is in reserve.
     fn rivals(&self, contact: Contact) -> impl Iterator<Item = (bool, &Entry)> {
-        let network = Network::of(contact.addr.ip());
-        let diversity = self.config.diversity;
+        // On local networks all are neighbours.
+        let network = Network::foreign(contact.addr.ip()).filter(|_| self.config.diversity);
         let clashes = move |entry: &Entry| {
             entry.contact.id == contact.id
                 || entry.contact.addr == contact.addr
-                || (diversity && Network::of(entry.contact.addr.ip()) == network)
+                || (network.is_some() && Network::foreign(entry.contact.addr.ip()) == network)
         };
         let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
         let reserves = self.buckets.iter().flat_map(|bucket| &bucket.reserves);

@@ -1,7 +1,11 @@
 //! From the command line to a running DHT.
 
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use socket2::{Domain, Socket, Type};
 use tinybt_std::fetch::HttpConfig;
-use tinybt_std::{Builder, Dht, PUBLIC_ROUTERS};
+use tinybt_std::{Builder, Dht, Error, PUBLIC_ROUTERS};
 
 use crate::args::{Http, Join};
 use crate::exit::Failure;
@@ -24,7 +28,7 @@ pub(crate) fn builder(join: &Join, more: &[String]) -> Result<Builder, Failure> 
             )));
         }
     }
-    let mut builder = sockets(&join.bind).read_only(join.read_only);
+    let mut builder = sockets(&join.bind)?.read_only(join.read_only);
     if join.private {
         let read_only = join.read_only;
         builder = builder.private().read_only(read_only);
@@ -51,8 +55,21 @@ pub(crate) fn http(http: &Http) -> Result<HttpConfig, Failure> {
 }
 
 /// A builder with these sockets.
-pub(crate) fn sockets(bind: &[std::net::SocketAddr]) -> Builder {
-    bind.iter().fold(Dht::builder(), |builder, addr| builder.bind(*addr))
+pub(crate) fn sockets(bind: &[SocketAddr]) -> Result<Builder, Failure> {
+    bind.iter().try_fold(Dht::builder(), |builder, addr| {
+        let socket = open(*addr).map_err(|source| Error::Bind { addr: *addr, source })?;
+        Ok(builder.socket(socket))
+    })
+}
+
+/// One for its own family alone, so that both can have the same port.
+fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
 }
 
 /// Names are resolved later; what can never be an address is told at once.

@@ -20,7 +20,7 @@ fn endpoint(bind: &[std::net::SocketAddr]) -> Result<Dht, Failure> {
         *config = tinybt_std::core::dht::Config::endpoint(config.family);
         config.read_only = true;
     };
-    Ok(sockets(bind).configure(endpoint).start()?)
+    Ok(sockets(bind)?.configure(endpoint).start()?)
 }
 
 pub(crate) fn ping(args: &Ping) -> Result<Found, Failure> {

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Scrape) -> Result<Found, Failure> {
         ));
     }
     let finder =
-        options::sockets(&args.bind).http(options::http(&args.http)?).without_dht().finder()?;
+        options::sockets(&args.bind)?.http(options::http(&args.http)?).without_dht().finder()?;
     let output = Output::new(Format { json: args.json, plain: false });
     let (mut found, mut failures) = (false, Vec::new());
     for (url, hashes) in asked {
