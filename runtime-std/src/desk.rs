@@ -56,6 +56,9 @@ impl Desk {
     pub(crate) fn hear(&mut self, finder: &mut Hosted, now: Instant, event: Event) {
         match event {
             Event::Errand { errand, what } => self.errands.run(errand, what),
+            Event::Withdrawn { errand } if self.errands.withdraw(errand) => {
+                finder.fetched(now, errand, Err("not asked any more".to_owned()));
+            }
             Event::Peer { search, peer, source, is_new } => {
                 self.tell(finder, now, search, Told::Peer(Peer { addr: peer, source }, is_new));
             }
@@ -89,7 +92,9 @@ impl Desk {
             }
             Event::ScrapeFinished { scrape, error } => {
                 if let Some(Scrape { found, tell }) = self.scrapes.remove(&scrape) {
-                    let _ = tell.send(error.map_or(Ok(found), Err));
+                    // What was found is worth more than why it is not all.
+                    let is_useless = found.is_empty();
+                    let _ = tell.send(error.filter(|_| is_useless).map_or(Ok(found), Err));
                 }
             }
             _ => {}

@@ -123,7 +123,9 @@ impl Dht {
             .map_err(Error::Socket)?;
         let thread = Mutex::new(Some(thread));
         let dht = Self { shared: Arc::new(Shared { commands, waker, addrs, thread }) };
-        dht.add_nodes(builder.bootstrap)?;
+        if builder.dht {
+            dht.add_nodes(builder.bootstrap)?;
+        }
         Ok(dht)
     }
 

@@ -58,10 +58,25 @@ impl Errands {
         self.worker.waker.wake();
     }
 
+    /// Takes one back that was not begun; returns whether it was not.
+    pub(crate) fn withdraw(&self, id: ErrandId) -> bool {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = queue.waiting.len();
+        queue.waiting.retain(|(other, _)| *other != id);
+        queue.waiting.len() < before
+    }
+
     pub(crate) fn run(&self, id: ErrandId, errand: Errand) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.waiting.push_back((id, errand));
-        if queue.workers >= WORKERS_MAX {
+        let is_goodbye = matches!(errand, Errand::Fetch { is_goodbye: true, .. });
+        // Goodbyes are for people who are about to go: before all others, and not behind those who
+        // wait for the dead.
+        let most = if is_goodbye { 2 * WORKERS_MAX } else { WORKERS_MAX };
+        match is_goodbye {
+            true => queue.waiting.push_front((id, errand)),
+            false => queue.waiting.push_back((id, errand)),
+        }
+        if queue.workers >= most {
             return;
         }
         let (worker, shared) = (self.worker.clone(), self.queue.clone());
@@ -95,7 +110,7 @@ impl Worker {
                     finder.resolved(now, id, found.as_deref().map_err(Clone::clone));
                 })
             }
-            Errand::Fetch { url, family } => {
+            Errand::Fetch { url, family, .. } => {
                 let body = self.fetch(&url, family);
                 Box::new(move |finder, _, now| {
                     finder.fetched(now, id, body.as_deref().map_err(Clone::clone));

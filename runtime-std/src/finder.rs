@@ -61,7 +61,7 @@ impl Finder {
     ///
     /// # Errors
     ///
-    /// [`Error::Tracker`] says why, [`Error::Stopped`].
+    /// [`Error::Tracker`] says why there is nothing at all, [`Error::Stopped`].
     pub fn scrape(
         &self,
         url: &str,

@@ -139,6 +139,15 @@ impl Swarm {
         self.command(|finder, now, search| finder.complete(now, search))
     }
 
+    /// Says that we are a partial seed, or no longer (BEP 21).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn set_paused(&mut self, paused: bool) -> Result<(), Error> {
+        self.command(move |finder, _, search| finder.set_paused(search, paused))
+    }
+
     /// Changes what trackers are told of us.
     ///
     /// # Errors

@@ -182,6 +182,32 @@ fn scrapes_and_their_failures() {
 }
 
 #[test]
+fn what_nobody_waits_for_any_more_is_not_done() {
+    // More than there are threads, and none of them says a word.
+    let silent: Vec<TcpListener> =
+        (0..40).map(|_| TcpListener::bind(loopback()).unwrap()).collect();
+    let mut urls: Vec<String> = silent
+        .iter()
+        .map(|listener| format!("http://{}/announce", listener.local_addr().unwrap()))
+        .collect();
+    let (last, heard) = http_tracker();
+    urls.push(last);
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let http =
+        tinybt_std::fetch::HttpConfig { timeout: Duration::from_secs(1), ..Default::default() };
+    let finder = Dht::builder().bind(loopback()).without_dht().http(http).finder().unwrap();
+    let mut swarm = finder.find(Wanted::announce(torrent(&urls), Presence::new(1))).unwrap();
+    // Every tracker is asked by now, as far as the thread is concerned.
+    finder.dht().overview().unwrap();
+    swarm.stop().unwrap();
+    while swarm.next().is_some() {}
+    // An errand that stands behind all those in the queue.
+    let (other, _other) = http_tracker();
+    assert!(finder.scrape(&other, &[HASH], Patience::BRIEF).is_err());
+    assert_eq!(heard.try_iter().count(), 0, "the search is over");
+}
+
+#[test]
 fn a_thousand_trackers_from_one_socket() {
     let socket = UdpSocket::bind(loopback()).unwrap();
     let addr = socket.local_addr().unwrap();

@@ -1,7 +1,9 @@
 //! Asking trackers, and hearing them.
 //!
 //! One announce of a search to a tracker is a request for each swarm (a hybrid torrent has two) and
-//! each address family that both sides have (BEP 7). It succeeded if any of them did.
+//! each address family that both sides have (BEP 7). It succeeded with the first that is answered,
+//! and failed when all have. A later announce to the same tracker is another *round*: what still
+//! comes of an earlier one is told, and changes nothing else.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,9 +13,9 @@ use core::time::Duration;
 use rand_core::CryptoRng;
 
 use super::event::{Errand, Event, ScrapeId, SearchId, Source, TrackerState};
-use super::search::{Gathered, Route};
+use super::search::{Gathered, Route, TrackerRow};
 use super::{Finder, family_of};
-use crate::announce::{Announce, Happening};
+use crate::announce::{Announce, Counts, Happening};
 use crate::contact::Family;
 use crate::dht::Storage;
 use crate::tracker::http::{AnswerError, Retry, announce_url, read_announced};
@@ -23,7 +25,7 @@ use crate::tracker::{Scheme, TrackerUrl};
 
 /// The port that is named by who only looks, and is gone a moment later: one that is reserved and
 /// that nobody listens on.
-const NOBODYS_PORT: u16 = 49_151;
+pub(super) const NOBODYS_PORT: u16 = 49_151;
 
 /// Goodbyes are repeated once.
 const GOODBYE: Patience = Patience { first: Duration::from_secs(1), repeats: 1 };
@@ -31,32 +33,31 @@ const GOODBYE: Patience = Patience { first: Duration::from_secs(1), repeats: 1 }
 /// What a request over UDP was for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Asked {
-    Announce { search: SearchId, tracker: u16, v4: bool },
+    Announce(Request),
     Scrape(ScrapeId),
+}
+
+/// One of the requests of an announce.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    search: SearchId,
+    tracker: u16,
+    round: u16,
+    v4: bool,
 }
 
 /// What an errand is for.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
     /// To announce there, with this event.
-    Resolve((SearchId, u16, Happening)),
+    Resolve(Request, Happening),
     ResolveScrape(ScrapeId),
-    Announce {
-        search: SearchId,
-        tracker: u16,
-        v4: bool,
-    },
+    Announce(Request),
     Scrape(ScrapeId),
 }
 
-impl Purpose {
-    pub(super) fn is_of(&self, id: SearchId) -> bool {
-        match self {
-            Purpose::Resolve((search, ..)) | Purpose::Announce { search, .. } => *search == id,
-            Purpose::ResolveScrape(_) | Purpose::Scrape(_) => false,
-        }
-    }
-}
+/// Why something failed, and when it may be tried again.
+type Failure = (String, Again);
 
 /// A UDP server, shared by all searches and scrapes that ask it.
 #[derive(Debug)]
@@ -67,38 +68,114 @@ pub(super) struct Server {
     users: u32,
 }
 
+impl Asked {
+    pub(super) fn is_of(&self, id: SearchId) -> bool {
+        matches!(self, Asked::Announce(request) if request.search == id)
+    }
+}
+
+impl Purpose {
+    pub(super) fn is_of(&self, id: SearchId) -> bool {
+        match self {
+            Purpose::Resolve(request, _) | Purpose::Announce(request) => request.search == id,
+            Purpose::ResolveScrape(_) | Purpose::Scrape(_) => false,
+        }
+    }
+}
+
 impl<S: Storage, R: CryptoRng> Finder<S, R> {
     /// A tracker's turn has come.
     pub(super) fn ask_tracker(&mut self, id: SearchId, tracker: u16, event: Happening) {
-        let Some(search) = self.searches.get_mut(&id) else { return };
-        let Some(row) = search.trackers.get_mut(usize::from(tracker)) else { return };
+        // What is left of the announce before is late enough.
+        self.withdraw(id, tracker, |_| true);
+        let Some(row) = self.row(id, tracker) else { return };
         row.gathered = Gathered::default();
+        row.round = row.round.wrapping_add(1);
         row.open = 1;
+        row.is_answered = false;
         row.is_goodbye = event == Happening::Stopped;
-        let route = row.route.clone();
-        let url = row.status.url.clone();
-        if !row.is_goodbye {
+        let is_news = !row.is_goodbye;
+        let (route, url, round) = (row.route.clone(), row.status.url.clone(), row.round);
+        if is_news {
             row.status.state = TrackerState::Asking;
             self.news.push_back(Event::Tracker { search: id, tracker });
         }
         // What can be wrong with the URL was told when the search began.
         let Ok(url) = TrackerUrl::parse(&url) else { return };
+        let request = Request { search: id, tracker, round, v4: true };
         match (route, url.ip()) {
-            (Route::Servers(servers), _) => self.announce_to(id, tracker, event, &servers),
-            (Route::Http, _) => self.announce_by_http(id, tracker, event, &url),
+            (Route::Servers(servers), _) => self.announce_to(request, event, &servers),
+            (Route::Http, _) => self.announce_by_http(request, event, &url),
             (Route::Unresolved, None) => {
                 let what = Errand::Resolve { host: url.host.to_string(), port: url.port };
-                self.errand(Purpose::Resolve((id, tracker, event)), what);
+                self.errand(Purpose::Resolve(request, event), what);
             }
             (Route::Unresolved, Some(ip)) => {
                 let addr = SocketAddr::new(ip, url.port);
-                self.hear_resolved(Purpose::Resolve((id, tracker, event)), Ok(&[addr]));
+                self.hear_resolved(Purpose::Resolve(request, event), Ok(&[addr]));
             }
         }
     }
 
-    /// The announce itself.
-    fn announce(&self, id: SearchId, event: Happening) -> Vec<Announce> {
+    /// A search ends while a tracker is being asked. What is still worth waiting for is an answer
+    /// to the first announce, since it may have been heard: goodbye follows it.
+    pub(super) fn give_up(&mut self, id: SearchId, tracker: u16) {
+        let Some(search) = self.searches.get(&id) else { return };
+        let Some(row) = search.trackers.get(usize::from(tracker)) else { return };
+        if row.open == 0 || row.is_goodbye {
+            return;
+        }
+        let knows = row.is_answered || search.tiers.knows(tracker);
+        self.withdraw(id, tracker, |is_sent| knows || !is_sent);
+        let now = self.now;
+        let Some(search) = self.searches.get_mut(&id) else { return };
+        let Some(row) = search.trackers.get_mut(usize::from(tracker)) else { return };
+        if row.open > 0 {
+            // Those of them that no runtime has begun yet need not be.
+            let ours = |purpose: &Purpose| matches!(purpose, Purpose::Announce(r) if r.search == id && r.tracker == tracker);
+            let errands = self.errands.iter().filter(|(_, (purpose, _))| ours(purpose));
+            let withdrawn = errands.map(|(errand, _)| Event::Withdrawn { errand: *errand });
+            self.news.extend(withdrawn);
+            return;
+        }
+        if row.status.state == TrackerState::Asking {
+            row.status.state = if knows { TrackerState::Working } else { TrackerState::Waiting };
+        }
+        match knows {
+            true => search.tiers.abandon(tracker),
+            false => search.tiers.failed(now, tracker, Again::Never),
+        }
+    }
+
+    /// Withdraws requests to a tracker that are open, by whether they were sent.
+    fn withdraw(&mut self, id: SearchId, tracker: u16, pick: impl Fn(bool) -> bool) {
+        let ours = |request: &Request| request.search == id && request.tracker == tracker;
+        let requests: Vec<RequestId> = self
+            .requests
+            .iter()
+            .filter(|(_, asked)| matches!(asked, Asked::Announce(request) if ours(request)))
+            .map(|(request, _)| *request)
+            .filter(|request| pick(self.udp.is_sent(*request)))
+            .collect();
+        for request in &requests {
+            self.udp.withdraw(*request);
+            self.requests.remove(request);
+        }
+        // An URL may have been fetched by now; who resolves a name has told nobody of us.
+        let before = self.errands.len();
+        self.drop_errands(|purpose| match purpose {
+            Purpose::Resolve(request, _) => ours(request) && pick(false),
+            Purpose::Announce(request) => ours(request) && pick(true),
+            Purpose::ResolveScrape(_) | Purpose::Scrape(_) => false,
+        });
+        let dropped = requests.len() + before - self.errands.len();
+        if let Some(row) = self.row(id, tracker) {
+            row.open = row.open.saturating_sub(dropped as u16);
+        }
+    }
+
+    /// The announces of one round, one for each swarm.
+    fn announces(&self, id: SearchId, event: Happening) -> Vec<Announce> {
         let Some(search) = self.searches.get(&id) else { return Vec::new() };
         let presence = search.wanted.announce;
         let port = presence.map_or(NOBODYS_PORT, |presence| presence.port);
@@ -120,53 +197,58 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         search.swarms().into_iter().map(announce).collect()
     }
 
-    fn announce_to(&mut self, id: SearchId, tracker: u16, event: Happening, servers: &[ServerId]) {
-        let announces = self.announce(id, event);
-        let patience = match (event, self.searches.get(&id)) {
+    fn announce_to(&mut self, request: Request, event: Happening, servers: &[ServerId]) {
+        let announces = self.announces(request.search, event);
+        let patience = match (event, self.searches.get(&request.search)) {
             (Happening::Stopped, _) | (_, None) => GOODBYE,
             (_, Some(search)) => search.wanted.patience,
         };
         for server in servers {
+            let v4 = self.servers.iter().any(|s| s.id == *server && s.addr.is_ipv4());
+            let request = Request { v4, ..request };
+            if !self.is_wanted(&request, event) {
+                continue;
+            }
             for announce in &announces {
-                let v4 = self.servers.iter().any(|s| s.id == *server && s.addr.is_ipv4());
                 match self.udp.announce(*server, *announce, patience) {
-                    Ok(request) => {
-                        self.opened(id, tracker);
-                        let asked = Asked::Announce { search: id, tracker, v4 };
-                        self.requests.insert(request, asked);
+                    Ok(id) => {
+                        self.opened(&request);
+                        self.requests.insert(id, Asked::Announce(request));
                     }
-                    Err(error) => {
-                        self.gather(id, tracker, v4, Err((error.to_string(), Again::Backoff)))
-                    }
+                    Err(error) => self.failed(&request, why(error)),
                 }
             }
         }
-        self.closed(id, tracker);
+        self.closed(&request);
     }
 
-    fn announce_by_http(
-        &mut self,
-        id: SearchId,
-        tracker: u16,
-        event: Happening,
-        url: &TrackerUrl<'_>,
-    ) {
-        let Some(search) = self.searches.get(&id) else { return };
-        let row = search.trackers.get(usize::from(tracker));
+    fn announce_by_http(&mut self, request: Request, event: Happening, url: &TrackerUrl<'_>) {
+        let row = self.row(request.search, request.tracker);
         let tracker_id = row.and_then(|row| row.tracker_id.clone());
         let host = url.ip().map(family_of);
-        let families: Vec<Family> = self.families.clone();
-        for family in families.into_iter().filter(|family| host.is_none_or(|host| host == *family))
-        {
-            for announce in self.announce(id, event) {
+        for family in self.families.clone() {
+            let request = Request { v4: family == Family::V4, ..request };
+            let is_reached = host.is_none_or(|host| host == family);
+            if !is_reached || !self.is_wanted(&request, event) {
+                continue;
+            }
+            for announce in self.announces(request.search, event) {
                 let url = announce_url(url, &announce, tracker_id.as_deref());
-                self.opened(id, tracker);
-                let v4 = family == Family::V4;
-                let purpose = Purpose::Announce { search: id, tracker, v4 };
-                self.errand(purpose, Errand::Fetch { url, family });
+                let is_goodbye = event == Happening::Stopped;
+                self.opened(&request);
+                let what = Errand::Fetch { url, family, is_goodbye };
+                self.errand(Purpose::Announce(request), what);
             }
         }
-        self.closed(id, tracker);
+        self.closed(&request);
+    }
+
+    /// Whether to announce over a family: goodbye is said where somebody knows us.
+    fn is_wanted(&mut self, request: &Request, event: Happening) -> bool {
+        let family = usize::from(!request.v4);
+        let row = self.row(request.search, request.tracker);
+        let knows = row.and_then(|row| row.knows.get(family).copied()).unwrap_or(false);
+        event != Happening::Stopped || knows
     }
 
     // What comes back.
@@ -176,27 +258,25 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         purpose: Purpose,
         result: Result<&[SocketAddr], String>,
     ) {
-        let (id, tracker, event) = match purpose {
-            Purpose::Resolve(asked) => asked,
+        let (request, event) = match purpose {
+            Purpose::Resolve(request, event) => (request, event),
             Purpose::ResolveScrape(id) => return self.scrape_resolved(id, result),
             // A runtime that mixes up its errands is told nothing.
-            Purpose::Announce { .. } | Purpose::Scrape(_) => return,
+            Purpose::Announce(_) | Purpose::Scrape(_) => return,
         };
-        let Some(search) = self.searches.get(&id) else { return };
-        let Some(row) = search.trackers.get(usize::from(tracker)) else { return };
+        let Some(row) = self.row(request.search, request.tracker) else { return };
         let url = row.status.url.clone();
-        let servers = result.and_then(|addrs| self.servers_at(&url, addrs));
-        match servers {
+        let result = result.map_err(|error| (error, Again::Backoff));
+        match result.and_then(|addrs| self.servers_at(&url, addrs)) {
             Ok(servers) => {
-                let row = self.row(id, tracker);
-                if let Some(row) = row {
+                if let Some(row) = self.row(request.search, request.tracker) {
                     row.route = Route::Servers(servers.clone());
                 }
-                self.announce_to(id, tracker, event, &servers);
+                self.announce_to(request, event, &servers);
             }
-            Err(error) => {
-                self.gather(id, tracker, true, Err((error, Again::Backoff)));
-                self.closed(id, tracker);
+            Err(failure) => {
+                self.failed(&request, failure);
+                self.closed(&request);
             }
         }
     }
@@ -206,8 +286,9 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         &mut self,
         url: &str,
         addrs: &[SocketAddr],
-    ) -> Result<Vec<ServerId>, String> {
-        let target = TrackerUrl::parse(url).map_err(|error| error.to_string())?.target.to_string();
+    ) -> Result<Vec<ServerId>, Failure> {
+        let parsed = TrackerUrl::parse(url);
+        let target = parsed.map_err(|error| (error.to_string(), Again::Never))?.target.to_string();
         let mut servers = Vec::new();
         for family in self.families.clone() {
             let Some(addr) = addrs.iter().find(|addr| Family::of(addr) == family) else { continue };
@@ -215,13 +296,14 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 Ok(server) => servers.push(server),
                 Err(error) => {
                     self.let_go(Route::Servers(servers));
-                    return Err(error.to_string());
+                    return Err(why(error));
                 }
             }
         }
+        let failure = |text: &str| Err((text.to_string(), Again::Backoff));
         match servers.is_empty() {
-            true if addrs.is_empty() => Err("the host has no address".to_string()),
-            true => Err("there is no socket of its address family".to_string()),
+            true if addrs.is_empty() => failure("the host has no address"),
+            true => failure("there is no socket of its address family"),
             false => Ok(servers),
         }
     }
@@ -254,28 +336,23 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
     }
 
     pub(super) fn hear_udp(&mut self, event: udp::Event) {
-        let request = event.request();
-        let Some(asked) = self.requests.remove(&request) else { return };
-        match asked {
-            Asked::Scrape(id) => self.scrape_heard(id, event),
-            Asked::Announce { search, tracker, v4 } => {
-                let answer = match event {
-                    udp::Event::Announced { interval, counts, .. } => {
-                        let peers: Vec<SocketAddr> = self.udp.peers(request).collect();
-                        for peer in peers {
-                            self.note(search, peer, Source::Tracker(tracker));
-                        }
-                        if let Some(row) = self.row(search, tracker) {
-                            row.status.counts = Some(counts);
-                        }
-                        Ok((Some(interval), None))
-                    }
-                    other => Err((self.failure(&other), Again::Backoff)),
-                };
-                self.gather(search, tracker, v4, answer);
-                self.closed(search, tracker);
+        let id = event.request();
+        let Some(asked) = self.requests.remove(&id) else { return };
+        let request = match asked {
+            Asked::Scrape(id) => return self.scrape_heard(id, event),
+            Asked::Announce(request) => request,
+        };
+        if let udp::Event::Announced { interval, counts, .. } = event {
+            let peers: Vec<SocketAddr> = self.udp.peers(id).collect();
+            for peer in peers {
+                self.note(request.search, peer, Source::Tracker(request.tracker));
             }
+            self.answered(&request, Some(counts), Some(interval), None);
+        } else {
+            let text = self.failure(&event);
+            self.failed(&request, (text, Again::Backoff));
         }
+        self.closed(&request);
     }
 
     /// Why a request over UDP failed, in the server's words if it has any.
@@ -298,127 +375,170 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
     }
 
     pub(super) fn hear_fetched(&mut self, purpose: Purpose, result: Result<&[u8], String>) {
-        let (id, tracker, v4) = match purpose {
-            Purpose::Announce { search, tracker, v4 } => (search, tracker, v4),
+        let request = match purpose {
+            Purpose::Announce(request) => request,
             Purpose::Scrape(id) => return self.scrape_fetched(id, result),
-            Purpose::Resolve(_) | Purpose::ResolveScrape(_) => return,
+            Purpose::Resolve(..) | Purpose::ResolveScrape(_) => return,
         };
         let read = result.map_err(|error| (error, Again::Backoff)).and_then(|body| {
             read_announced(body).map_err(|error| {
-                let again = match &error {
-                    AnswerError::Refused(refusal) => match refusal.retry {
-                        Some(Retry::Never) => Again::Never,
-                        Some(Retry::After(time)) => Again::After(time),
-                        None => Again::Backoff,
-                    },
-                    _ => Again::Backoff,
+                let retry = match &error {
+                    AnswerError::Refused(refusal) => refusal.retry,
+                    _ => None,
+                };
+                let again = match retry {
+                    Some(Retry::Never) => Again::Never,
+                    Some(Retry::After(time)) => Again::After(time),
+                    None => Again::Backoff,
                 };
                 (error.to_string(), again)
             })
         });
-        let answer = read.map(|announced| {
-            for peer in announced.peers {
-                self.note(id, peer, Source::Tracker(tracker));
+        match read {
+            Ok(announced) => {
+                for peer in announced.peers {
+                    self.note(request.search, peer, Source::Tracker(request.tracker));
+                }
+                if let Some(row) = self.row(request.search, request.tracker) {
+                    row.status.warning = announced.warning;
+                    row.status.external_ip = announced.external_ip.or(row.status.external_ip);
+                    row.tracker_id = announced.tracker_id.or(row.tracker_id.take());
+                }
+                let (counts, interval) = (announced.counts, announced.interval);
+                self.answered(&request, counts, interval, announced.min_interval);
             }
-            if let Some(row) = self.row(id, tracker) {
-                row.status.counts = announced.counts.or(row.status.counts);
-                row.status.warning = announced.warning;
-                row.status.external_ip = announced.external_ip.or(row.status.external_ip);
-                row.tracker_id = announced.tracker_id.or(row.tracker_id.take());
-            }
-            (announced.interval, announced.min_interval)
-        });
-        self.gather(id, tracker, v4, answer);
-        self.closed(id, tracker);
+            Err(failure) => self.failed(&request, failure),
+        }
+        self.closed(&request);
     }
 
     // The requests of one announce, together.
 
-    fn row(&mut self, id: SearchId, tracker: u16) -> Option<&mut super::search::TrackerRow> {
+    fn row(&mut self, id: SearchId, tracker: u16) -> Option<&mut TrackerRow> {
         self.searches.get_mut(&id)?.trackers.get_mut(usize::from(tracker))
     }
 
-    fn opened(&mut self, id: SearchId, tracker: u16) {
-        if let Some(row) = self.row(id, tracker) {
+    fn opened(&mut self, request: &Request) {
+        if let Some(row) = self.row(request.search, request.tracker) {
             row.open = row.open.saturating_add(1);
         }
     }
 
-    fn gather(
+    /// A request was answered. With the first of them the announce has succeeded.
+    fn answered(
         &mut self,
-        id: SearchId,
-        tracker: u16,
-        v4: bool,
-        answer: Result<(Option<Duration>, Option<Duration>), (String, Again)>,
+        request: &Request,
+        counts: Option<Counts>,
+        interval: Option<Duration>,
+        interval_min: Option<Duration>,
     ) {
-        let Some(row) = self.row(id, tracker) else { return };
+        let now = self.now;
+        let tracker = request.tracker;
+        let Some(search) = self.searches.get_mut(&request.search) else { return };
+        let Some(row) = search.trackers.get_mut(usize::from(tracker)) else { return };
+        if row.round != request.round {
+            return;
+        }
+        if let Some(knows) = row.knows.get_mut(usize::from(!request.v4)) {
+            *knows = !row.is_goodbye;
+        }
+        if row.is_goodbye {
+            return;
+        }
+        // Of two swarms, or of two addresses of the tracker, the fuller picture.
+        let total = |counts: Option<Counts>| counts.map(|c| c.seeders.saturating_add(c.leechers));
+        if !row.is_answered || total(counts) > total(row.status.counts) {
+            row.status.counts = counts.or(row.status.counts);
+        }
+        if row.is_answered {
+            return;
+        }
+        row.is_answered = true;
+        row.status.state = TrackerState::Working;
+        row.status.error = None;
+        row.status.interval = interval;
+        search.tiers.succeeded(now, tracker, interval, interval_min);
+        if !search.wanted.keep && search.wanted.policy == Policy::InTurn {
+            let others = (0..search.trackers.len() as u16).filter(|other| *other != tracker);
+            others.for_each(|other| search.tiers.close(other));
+        }
+        self.news.push_back(Event::Tracker { search: request.search, tracker });
+    }
+
+    /// A request failed.
+    fn failed(&mut self, request: &Request, (error, again): Failure) {
+        let Some(row) = self.row(request.search, request.tracker) else { return };
         let gathered = &mut row.gathered;
-        match answer {
-            Ok((interval, interval_min)) => {
-                gathered.answered = true;
-                gathered.interval = gathered.interval.max(interval);
-                gathered.interval_min = gathered.interval_min.max(interval_min);
-            }
-            // Of two errors the one over IPv4 is told: the lack of IPv6 is no news.
-            Err((error, again)) if gathered.error.is_none() || v4 && !gathered.error_is_v4 => {
-                gathered.error = Some(error);
-                gathered.error_is_v4 = v4;
-                gathered.again = again;
-            }
-            Err(_) => {}
+        if row.round != request.round || gathered.again == Again::Soon {
+            return;
+        }
+        // Of two errors the one over IPv4 is told: the lack of IPv6 is no news.
+        let is_told = gathered.error.is_none() || request.v4 && !gathered.error_is_v4;
+        if is_told || again == Again::Soon {
+            *gathered = Gathered { again, error: Some(error), error_is_v4: request.v4 };
         }
     }
 
     /// One of the requests is over; with the last of them, the announce is.
-    fn closed(&mut self, id: SearchId, tracker: u16) {
+    fn closed(&mut self, request: &Request) {
         let now = self.now;
+        let (id, tracker) = (request.search, request.tracker);
         let Some(search) = self.searches.get_mut(&id) else { return };
         let Some(row) = search.trackers.get_mut(usize::from(tracker)) else { return };
+        if row.round != request.round {
+            return;
+        }
         row.open = row.open.saturating_sub(1);
         if row.open > 0 {
             return;
         }
-        let gathered = core::mem::take(&mut row.gathered);
-        let mut route = None;
+        let keep = search.wanted.keep;
+        // Nothing more is to be asked there, or under another address.
+        let mut lets_go = !keep;
         if row.is_goodbye {
             search.tiers.succeeded(now, tracker, None, None);
-            return self.settle(id);
-        }
-        if gathered.answered {
-            row.status.state = TrackerState::Working;
-            row.status.error = None;
-            row.status.interval = gathered.interval;
-            search.tiers.succeeded(now, tracker, gathered.interval, gathered.interval_min);
-            if !search.wanted.keep {
+        } else if row.is_answered {
+            match (search.wanted.announce, search.stopping) {
+                _ if keep => {}
                 // Asked once: who only looked says so, who announced leaves it at that.
-                let others = match search.wanted.policy {
-                    Policy::All => 0,
-                    Policy::InTurn => search.trackers.len() as u16,
-                };
-                (0..others).filter(|other| *other != tracker).for_each(|n| search.tiers.close(n));
-                match (search.wanted.announce, search.stopping) {
-                    (Some(_), None) => search.tiers.close(tracker),
-                    _ => search.tiers.leave(tracker),
+                (Some(_), None) => search.tiers.close(tracker),
+                _ => {
+                    search.tiers.leave(tracker);
+                    lets_go = false;
                 }
             }
         } else {
-            row.status.state = TrackerState::Failed;
-            row.status.error = Some(
-                gathered.error.unwrap_or_else(|| "there is no socket to reach it from".to_string()),
-            );
-            let again = if search.wanted.keep { gathered.again } else { Again::Never };
+            let gathered = core::mem::take(&mut row.gathered);
+            let again = match gathered.again {
+                Again::Soon => Again::Soon,
+                _ if !keep => Again::Never,
+                again => again,
+            };
             search.tiers.failed(now, tracker, again);
-            // It may have moved: names are resolved anew.
-            if matches!(row.route, Route::Servers(_)) {
-                route = Some(core::mem::replace(&mut row.route, Route::Unresolved));
+            lets_go = true;
+            row.status.state = TrackerState::Waiting;
+            if again != Again::Soon {
+                row.status.state = TrackerState::Failed;
+                let nowhere = || "there is no socket to reach it from".to_string();
+                row.status.error = Some(gathered.error.unwrap_or_else(nowhere));
             }
+            self.news.push_back(Event::Tracker { search: id, tracker });
         }
-        if let Some(route) = route {
+        if let Some(row) = self.row(id, tracker)
+            && matches!(row.route, Route::Servers(_))
+            && lets_go
+        {
+            // It may have moved, or not be asked again: the name is resolved anew.
+            let route = core::mem::replace(&mut row.route, Route::Unresolved);
             self.let_go(route);
         }
-        self.news.push_back(Event::Tracker { search: id, tracker });
         self.settle(id);
     }
+}
+
+fn why(error: TrackerError) -> Failure {
+    let again = if error == TrackerError::Busy { Again::Soon } else { Again::Backoff };
+    (error.to_string(), again)
 }
 
 /// Whether a URL is one that UDP trackers have.

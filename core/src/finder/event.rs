@@ -49,6 +49,8 @@ pub enum Errand {
         url: String,
         /// To be reached over this family (BEP 7).
         family: Family,
+        /// Tells that we go: before all others, or it may be too late.
+        is_goodbye: bool,
     },
 }
 
@@ -106,6 +108,12 @@ pub enum Event {
         scrape: ScrapeId,
         /// Why there is not every count, if so.
         error: Option<String>,
+    },
+    /// An errand is of no use any more: if it was not begun, it is not to be, and its result is an
+    /// error.
+    Withdrawn {
+        /// Which.
+        errand: ErrandId,
     },
     /// Something is to be done.
     Errand {

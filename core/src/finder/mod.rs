@@ -149,8 +149,12 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         search.stopping = Some(now + GOODBYE_TIMEOUT);
         search.dht = DhtStage::Off;
         search.tiers.stop();
+        let trackers = search.trackers.len() as u16;
         for lookup in search.lookups.clone() {
             self.dht.cancel(now, lookup);
+        }
+        for tracker in 0..trackers {
+            self.give_up(id, tracker);
         }
         self.settle(id);
     }
@@ -165,10 +169,10 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
     /// Says that the download of a kept search is complete: trackers are told at once.
     pub fn complete(&mut self, now: Instant, id: SearchId) {
         self.now = now;
-        if let Some(search) = self.searches.get_mut(&id) {
-            if let Some(presence) = &mut search.wanted.announce {
-                presence.left = 0;
-            }
+        let Some(search) = self.searches.get_mut(&id) else { return };
+        let Some(presence) = &mut search.wanted.announce else { return };
+        // Who had everything from the start has nothing to tell (BEP 3).
+        if core::mem::take(&mut presence.left) != 0 {
             search.tiers.complete(now);
         }
     }
@@ -200,7 +204,8 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
     /// While held, searches do not ask a DHT that knows nobody: names of nodes are being resolved.
     pub fn hold_dht(&mut self, held: bool) {
         self.dht_held = held;
-        for search in self.searches.values_mut().filter(|_| !held) {
+        // Somebody may be known by now, whichever names are still missing.
+        for search in self.searches.values_mut() {
             if search.dht == DhtStage::Held {
                 search.dht = DhtStage::Due(self.now);
             }
@@ -264,6 +269,19 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         self.news.push_back(Event::Errand { errand, what });
     }
 
+    fn drop_errands(&mut self, pick: impl Fn(&Purpose) -> bool) {
+        let dropped: Vec<ErrandId> = self
+            .errands
+            .iter()
+            .filter(|(_, (purpose, _))| pick(purpose))
+            .map(|(errand, _)| *errand)
+            .collect();
+        for errand in dropped {
+            self.errands.remove(&errand);
+            self.news.push_back(Event::Withdrawn { errand });
+        }
+    }
+
     /// Somebody named a peer.
     fn note(&mut self, id: SearchId, peer: SocketAddr, source: Source) {
         let Some(search) = self.searches.get_mut(&id) else { return };
@@ -295,13 +313,12 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
             self.lookups.remove(&lookup);
             self.dht.cancel(self.now, lookup);
         }
-        let ours = |asked: &Asked| matches!(asked, Asked::Announce { search, .. } if *search == id);
-        let requests = self.requests.iter().filter(|(_, asked)| ours(asked));
+        let requests = self.requests.iter().filter(|(_, asked)| asked.is_of(id));
         for request in requests.map(|(request, _)| *request).collect::<Vec<_>>() {
             self.requests.remove(&request);
             self.udp.withdraw(request);
         }
-        self.errands.retain(|_, (purpose, _)| !purpose.is_of(id));
+        self.drop_errands(|purpose| purpose.is_of(id));
         for row in search.trackers {
             self.let_go(row.route);
         }
@@ -314,12 +331,13 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         while let Some((errand, _)) = self.errands.iter().find(|(_, (_, until))| *until <= now) {
             let errand = *errand;
             let Some((purpose, _)) = self.errands.remove(&errand) else { break };
+            self.news.push_back(Event::Withdrawn { errand });
             let error = alloc::format!("no answer within {} s", ERRAND_TIMEOUT.as_secs());
             match purpose {
-                Purpose::Resolve(_) | Purpose::ResolveScrape(_) => {
+                Purpose::Resolve(..) | Purpose::ResolveScrape(_) => {
                     self.hear_resolved(purpose, Err(error));
                 }
-                Purpose::Announce { .. } | Purpose::Scrape(_) => {
+                Purpose::Announce(_) | Purpose::Scrape(_) => {
                     self.hear_fetched(purpose, Err(error));
                 }
             }
@@ -370,20 +388,32 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
             return;
         }
         let announce = search.wanted.announce.map(|presence| presence.dht_port());
-        let mut lookups = Vec::new();
-        for swarm in search.swarms() {
-            let pair = match announce {
-                Some(port) => self.dht.announce(now, swarm, port),
-                None => self.dht.get_peers(now, swarm),
-            };
-            lookups.extend(pair.into_iter().flat_map(|pair| [pair.v4, pair.v6]).flatten());
+        if search.unasked.is_empty() {
+            let there = |family: &Family| self.dht.node(*family).is_some();
+            let families = [Family::V4, Family::V6].into_iter().filter(there);
+            let swarms = search.swarms();
+            search.unasked = families
+                .flat_map(|family| swarms.iter().map(move |swarm| (*swarm, family)))
+                .collect();
+            search.is_heard = false;
         }
-        search.dht = match lookups.is_empty() {
-            true => DhtStage::Due(now + DHT_RETRY),
-            false => DhtStage::Asking,
+        let (dht, lookups) = (&mut self.dht, &mut self.lookups);
+        search.unasked.retain(|(swarm, family)| {
+            let Some(node) = dht.node_mut(*family) else { return false };
+            let lookup = match announce {
+                Some(port) => node.announce(now, *swarm, port),
+                None => node.get_peers(now, *swarm),
+            };
+            // No room: a little later.
+            let Ok(lookup) = lookup else { return true };
+            search.lookups.push(lookup);
+            lookups.insert(lookup, id);
+            false
+        });
+        search.dht = match search.unasked.is_empty() {
+            true => DhtStage::Asking,
+            false => DhtStage::Due(now + DHT_RETRY),
         };
-        self.lookups.extend(lookups.iter().map(|lookup| (*lookup, id)));
-        search.lookups = lookups;
     }
 
     /// What the DHT tells, if it is of a search.
@@ -403,10 +433,11 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 let now = self.now;
                 let search = self.searches.get_mut(&id)?;
                 search.lookups.retain(|other| *other != lookup);
+                search.is_heard |= outcome.answered > 0;
                 if search.lookups.is_empty() && search.dht == DhtStage::Asking {
-                    let wait = match outcome.answered {
-                        0 => DHT_RETRY.saturating_mul(6),
-                        _ => search.wanted.dht_interval,
+                    let wait = match search.is_heard {
+                        false => DHT_RETRY.saturating_mul(6),
+                        true => search.wanted.dht_interval,
                     };
                     let kept = search.wanted.keep && search.stopping.is_none();
                     search.dht = if kept { DhtStage::Due(now + wait) } else { DhtStage::Off };

@@ -11,16 +11,21 @@ use super::Finder;
 use super::ask::{Asked, Purpose, is_udp};
 use super::event::{Errand, Event, ScrapeId};
 use super::search::Route;
+use crate::contact::Family;
 use crate::dht::Storage;
 use crate::id::InfoHash;
 use crate::time::Instant;
 use crate::tracker::http::{read_scraped, scrape_url};
+use crate::tracker::tiers::Again;
 use crate::tracker::udp::{self, Patience, ServerId};
 use crate::tracker::{TrackerUrl, UrlError};
 
-/// Swarms of one request. BEP 15 allows 74; a tracker in use answers 70 of them, and 70 stay within
-/// one frame of Ethernet.
-const SWARMS: usize = 70;
+/// Swarms of one request over UDP. BEP 15 allows 74; a tracker in use answers 70 of them, and 70 stay
+/// within one frame of Ethernet.
+const SWARMS_UDP: usize = 70;
+
+/// Swarms of one request over HTTP: a tracker in use reads 2,048 bytes of a request and no more.
+const SWARMS_HTTP: usize = 25;
 
 /// A scrape under way.
 pub(super) struct Scrape {
@@ -31,6 +36,8 @@ pub(super) struct Scrape {
     /// Servers not given up, the one that is asked first.
     servers: VecDeque<ServerId>,
     kept: Vec<ServerId>,
+    /// The same for HTTP.
+    families: VecDeque<Family>,
 }
 
 impl<S: Storage, R: CryptoRng> Finder<S, R> {
@@ -49,10 +56,14 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         let parsed = TrackerUrl::parse(url)?;
         self.now = now;
         let id = ScrapeId(self.name());
-        let parts = swarms.chunks(SWARMS).map(<[InfoHash]>::to_vec).collect();
+        let most = if is_udp(&parsed) { SWARMS_UDP } else { SWARMS_HTTP };
+        let parts = swarms.chunks(most).map(<[InfoHash]>::to_vec).collect();
         let (servers, kept) = (VecDeque::new(), Vec::new());
         let url = url.to_string();
-        self.scrapes.insert(id, Scrape { url, patience, parts, servers, kept });
+        let host = parsed.ip().map(super::family_of);
+        let families = self.families.iter().copied();
+        let families = families.filter(|family| host.is_none_or(|host| host == *family)).collect();
+        self.scrapes.insert(id, Scrape { url, patience, parts, servers, kept, families });
         match (is_udp(&parsed), parsed.ip()) {
             (false, _) => self.scrape_next(id),
             (true, Some(ip)) => {
@@ -69,6 +80,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
     pub(super) fn scrape_resolved(&mut self, id: ScrapeId, result: Result<&[SocketAddr], String>) {
         let Some(scrape) = self.scrapes.get(&id) else { return };
         let url = scrape.url.clone();
+        let result = result.map_err(|error| (error, Again::Backoff));
         match result.and_then(|addrs| self.servers_at(&url, addrs)) {
             Ok(servers) => {
                 if let Some(scrape) = self.scrapes.get_mut(&id) {
@@ -77,7 +89,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 }
                 self.scrape_next(id);
             }
-            Err(error) => self.scrape_over(id, Some(error)),
+            Err((error, _)) => self.scrape_over(id, Some(error)),
         }
     }
 
@@ -92,18 +104,15 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 Err(error) => self.scrape_over(id, Some(error.to_string())),
             };
         }
-        match fetch(&url, &part) {
-            Ok(url) => {
-                let family = self.families.first().copied();
-                let host = TrackerUrl::parse(&url).ok().and_then(|url| url.ip());
-                let family = host.map(super::family_of).or(family);
-                let what = family.map(|family| Errand::Fetch { url, family });
-                match what {
-                    Some(what) => self.errand(Purpose::Scrape(id), what),
-                    None => self.scrape_over(id, Some("there is no socket".to_string())),
-                }
+        match (fetch(&url, &part), scrape.families.front().copied()) {
+            (Ok(url), Some(family)) => {
+                let what = Errand::Fetch { url, family, is_goodbye: false };
+                self.errand(Purpose::Scrape(id), what);
             }
-            Err(error) => self.scrape_over(id, Some(error)),
+            (Ok(_), None) => {
+                self.scrape_over(id, Some("there is no socket of its address family".to_string()));
+            }
+            (Err(error), _) => self.scrape_over(id, Some(error)),
         }
     }
 
@@ -126,8 +135,31 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         let read = result.and_then(|body| read_scraped(body).map_err(|error| error.to_string()));
         match read {
             Ok(counts) => self.scrape_part(id, counts),
-            Err(error) => self.scrape_over(id, Some(error)),
+            Err(error) => {
+                let Some(scrape) = self.scrapes.get_mut(&id) else { return };
+                // Over the other family, if there is one.
+                scrape.families.pop_front();
+                match scrape.families.is_empty() {
+                    true => self.scrape_over(id, Some(error)),
+                    false => self.scrape_next(id),
+                }
+            }
         }
+    }
+
+    /// Gives up on a scrape; no event follows.
+    pub fn withdraw_scrape(&mut self, id: ScrapeId) {
+        let Some(scrape) = self.scrapes.remove(&id) else { return };
+        self.let_go(Route::Servers(scrape.kept));
+        let ours = |asked: &Asked| matches!(asked, Asked::Scrape(other) if *other == id);
+        let requests = self.requests.iter().filter(|(_, asked)| ours(asked));
+        for request in requests.map(|(request, _)| *request).collect::<Vec<_>>() {
+            self.requests.remove(&request);
+            self.udp.withdraw(request);
+        }
+        self.drop_errands(|purpose| {
+            matches!(purpose, Purpose::Scrape(other) | Purpose::ResolveScrape(other) if *other == id)
+        });
     }
 
     /// A part was answered: what is missing in it is told to be unknown.

@@ -8,8 +8,10 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::ask::NOBODYS_PORT;
 use super::event::{Source, TrackerState, TrackerStatus};
 use crate::announce::PeerId;
+use crate::contact::Family;
 use crate::dht::{LookupId, Port};
 use crate::id::InfoHash;
 use crate::list::Bounded;
@@ -121,7 +123,11 @@ pub(super) struct Search {
     pub(super) peer_id: PeerId,
     pub(super) key: u32,
     pub(super) dht: DhtStage,
+    /// Swarms that a node of the DHT had no room to look up yet.
+    pub(super) unasked: Vec<(InfoHash, Family)>,
     pub(super) lookups: Vec<LookupId>,
+    /// Whether any lookup of this round was answered.
+    pub(super) is_heard: bool,
     pub(super) tiers: Tiers<Bounded<Tracker>>,
     pub(super) trackers: Vec<TrackerRow>,
     /// Who named each peer: a bit a source.
@@ -147,21 +153,25 @@ pub(super) enum DhtStage {
 pub(super) struct TrackerRow {
     pub(super) status: TrackerStatus,
     pub(super) route: Route,
-    /// Requests that are not over.
+    /// Which announce the requests that are under way belong to.
+    pub(super) round: u16,
+    /// Requests of it that are not over.
     pub(super) open: u16,
-    /// They are the last: what comes of them changes nothing that people want to know.
+    /// It is the last: what comes of it changes nothing that people want to know.
     pub(super) is_goodbye: bool,
+    /// One of its requests was answered.
+    pub(super) is_answered: bool,
+    /// Over which families the tracker knows us: IPv4, IPv6.
+    pub(super) knows: [bool; 2],
     /// What those said that are.
     pub(super) gathered: Gathered,
     pub(super) tracker_id: Option<Vec<u8>>,
 }
 
-/// What the requests of one announce said so far: there is one for each family and swarm.
+/// Why the requests of one announce failed, as far as they did: there is one for each family and
+/// swarm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
-    pub(super) answered: bool,
-    pub(super) interval: Option<Duration>,
-    pub(super) interval_min: Option<Duration>,
     pub(super) again: Again,
     pub(super) error: Option<String>,
     pub(super) error_is_v4: bool,
@@ -207,7 +217,9 @@ impl Search {
             peer_id: wanted.peer_id.unwrap_or_else(|| PeerId::random(random)),
             key: wanted.key.unwrap_or_else(|| random.next_u32()),
             dht: if wanted.dht { DhtStage::Due(now) } else { DhtStage::Off },
+            unasked: Vec::new(),
             lookups: Vec::new(),
+            is_heard: false,
             tiers,
             trackers,
             peers: BTreeMap::new(),
@@ -230,6 +242,10 @@ impl Search {
             // Beyond the 62nd tracker they are told apart no more.
             Source::Tracker(number) => 2 + u32::from(number).min(61),
         };
+        // Some trackers name everybody, whoever asks included.
+        if self.wanted.announce.is_none() && peer.port() == NOBODYS_PORT {
+            return None;
+        }
         let full = self.peers.len() >= self.wanted.peers_max;
         if full && !self.peers.contains_key(&peer) {
             return None;
@@ -270,8 +286,11 @@ impl TrackerRow {
         let mut row = Self {
             status: TrackerStatus { url: url.to_string(), ..TrackerStatus::default() },
             route: Route::Unresolved,
+            round: 0,
             open: 0,
             is_goodbye: false,
+            is_answered: false,
+            knows: [false; 2],
             gathered: Gathered::default(),
             tracker_id: None,
         };

@@ -64,6 +64,9 @@ impl Default for Pace {
     }
 }
 
+/// The least time before a tracker is asked again.
+const SOON: Duration = Duration::from_secs(1);
+
 /// When a tracker that failed may be asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Again {
@@ -74,6 +77,8 @@ pub enum Again {
     After(Duration),
     /// Not at all.
     Never,
+    /// It was not the tracker's fault that it was not even asked: in a second.
+    Soon,
 }
 
 /// One tracker.
@@ -112,12 +117,14 @@ pub struct Tiers<L: List<Tracker>> {
     round: Instant,
     round_min: Instant,
     paused: bool,
+    completed: bool,
 }
 
 impl<L: List<Tracker>> Tiers<L> {
     /// No trackers yet; as many as the empty list has room for.
     pub fn new(rows: L, policy: Policy, pace: Pace) -> Self {
-        Self { rows, policy, pace, round: Instant::EPOCH, round_min: Instant::EPOCH, paused: false }
+        let (round, round_min) = (Instant::EPOCH, Instant::EPOCH);
+        Self { rows, policy, pace, round, round_min, paused: false, completed: false }
     }
 
     /// Adds a tracker by the caller's number for it. False if there is no room.
@@ -206,7 +213,7 @@ impl<L: List<Tracker>> Tiers<L> {
         interval_min: Option<Duration>,
     ) {
         let pace = self.pace;
-        let bounded = |time: Duration| time.clamp(pace.interval_min, pace.interval_max);
+        let bounded = |time: Duration| time.min(pace.interval_max).max(pace.interval_min);
         let least = bounded(interval_min.unwrap_or(pace.interval_min));
         let next = bounded(interval.unwrap_or(pace.interval)).max(least);
         let Some(index) = self.asked(number) else { return };
@@ -232,14 +239,18 @@ impl<L: List<Tracker>> Tiers<L> {
         let pace = self.pace;
         let Some(index) = self.asked(number) else { return };
         let Some(row) = self.rows.get_mut(index) else { return };
-        row.failures = row.failures.saturating_add(1);
-        let doubled = 1u32.checked_shl(u32::from(row.failures) - 1).unwrap_or(u32::MAX);
+        row.failures = row.failures.saturating_add(u8::from(again != Again::Soon));
+        let doubled = u32::from(row.failures).saturating_sub(1);
+        let doubled = 1u32.checked_shl(doubled).unwrap_or(u32::MAX);
         let backoff = pace.backoff.saturating_mul(doubled).min(pace.backoff_max);
         let wait = match again {
             Again::Backoff => Some(backoff),
-            Again::After(time) => Some(time.clamp(pace.backoff, pace.interval_max)),
+            Again::After(time) => Some(time.min(pace.interval_max).max(pace.backoff)),
+            Again::Soon => Some(SOON),
             Again::Never => None,
         };
+        // Never at once, whatever the configuration says.
+        let wait = wait.map(|wait| wait.max(SOON));
         row.state = if row.leaving || wait.is_none() { State::Gone } else { State::Resting };
         row.due = now + wait.unwrap_or_default();
         row.due_min = row.due;
@@ -259,17 +270,35 @@ impl<L: List<Tracker>> Tiers<L> {
         }
     }
 
-    /// The download is complete: those who know us are told, once.
+    /// The download is complete: those who know us are told, once, as soon as they may be asked.
     pub fn complete(&mut self, now: Instant) {
         self.paused = false;
+        if self.completed {
+            return;
+        }
+        self.completed = true;
         for row in self.rows.iter_mut() {
             let knows = row.knows || row.state == State::Asked(Happening::Started);
             if knows && row.state != State::Gone {
                 row.owed = true;
-                row.due = row.due.min(now);
+                if row.failures == 0 {
+                    row.due = row.due.min(now);
+                }
             }
         }
         self.round = self.round.min(now);
+    }
+
+    /// Takes back that a tracker is being asked: nobody waits for its answer any more.
+    pub fn abandon(&mut self, number: u16) {
+        if let Some(row) = self.asked(number).and_then(|index| self.rows.get_mut(index)) {
+            row.state = State::Resting;
+        }
+    }
+
+    /// Whether a tracker was told that we are here.
+    pub fn knows(&self, number: u16) -> bool {
+        self.rows.iter().any(|row| row.number == number && row.knows)
     }
 
     /// From now on we are a partial seed, or no longer (BEP 21).

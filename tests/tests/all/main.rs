@@ -5,6 +5,7 @@ mod allocation_wire;
 mod bounds;
 mod citizen;
 mod finder;
+mod finder_hostile;
 mod hostile;
 mod laws;
 mod leaves;

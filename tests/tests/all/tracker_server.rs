@@ -98,6 +98,13 @@ fn stopped_completed_moved_and_expired() {
     one.event = Happening::None;
     registry.announce(START, ip(1), &one);
     assert_eq!(told(&mut registry, 9, 10), ["20.0.0.1:7000".parse().unwrap()]);
+    // At the address of another it takes that one's place.
+    let mut two = Announce { event: Happening::None, port: 7_000, ..peer(2) };
+    registry.announce(START, ip(3), &two);
+    two.peer_id = one.peer_id;
+    registry.announce(START, ip(3), &two);
+    assert_eq!(told(&mut registry, 9, 10), ["20.0.0.3:7000".parse().unwrap()]);
+    registry.announce(START, ip(1), &one);
     one.event = Happening::Stopped;
     registry.announce(START, ip(1), &one);
     registry.announce(START, ip(1), &one);

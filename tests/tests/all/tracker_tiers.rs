@@ -164,6 +164,45 @@ fn completed_is_told_once_and_at_once_to_those_who_know_us() {
 }
 
 #[test]
+fn completed_is_told_once_and_not_before_a_failing_tracker_allows_it() {
+    let mut tiers = tiers(Policy::All, &[0], 1);
+    tiers.poll(START);
+    tiers.succeeded(START, 0, None, None);
+    let later = START + minutes(30);
+    tiers.poll(later);
+    tiers.failed(later, 0, Again::After(minutes(60)));
+    tiers.complete(later);
+    assert_eq!(tiers.poll(later), None);
+    let allowed = later + minutes(60);
+    assert_eq!(tiers.poll(allowed), Some((0, Happening::Completed)));
+    tiers.succeeded(allowed, 0, None, None);
+    tiers.complete(allowed);
+    assert_eq!(tiers.poll(allowed), None);
+}
+
+#[test]
+fn bounds_the_wrong_way_round_neither_panic_nor_spin() {
+    let pace = Pace {
+        interval_min: minutes(9),
+        interval_max: minutes(1),
+        backoff: Duration::ZERO,
+        ..Pace::default()
+    };
+    let mut tiers = Tiers::new(Bounded::new(1), Policy::All, pace);
+    assert!(tiers.add(0, 0, &mut ChaCha8Rng::seed_from_u64(1)));
+    for again in [Again::After(minutes(5)), Again::Backoff, Again::Soon] {
+        let at = tiers.deadline().unwrap().max(START);
+        assert_eq!(tiers.poll(at), Some((0, Happening::Started)));
+        tiers.failed(at, 0, again);
+        assert!(tiers.deadline().unwrap() > at);
+    }
+    let at = tiers.deadline().unwrap();
+    tiers.poll(at);
+    tiers.succeeded(at, 0, Some(minutes(5)), None);
+    assert!(tiers.deadline().unwrap() > at);
+}
+
+#[test]
 fn paused_in_every_announce_of_a_partial_seed() {
     let mut tiers = tiers(Policy::All, &[0], 1);
     tiers.set_paused(true);

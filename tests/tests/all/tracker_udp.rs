@@ -239,6 +239,49 @@ fn a_late_error_does_not_stop_a_connect_request_that_others_wait_for() {
     assert!(matches!(line.told[..], [Event::Refused { .. }, Event::Announced { .. }]));
 }
 
+/// Two requests, the second `after` the first, and what is told of each within `time`.
+fn two(first: Patience, after: u64, second: Patience, time: u64) -> Line {
+    let mut line = Line::new();
+    line.announce(first);
+    line.until(line.now + Duration::from_millis(after));
+    line.announce(second);
+    line.until(line.now + Duration::from_millis(time));
+    line
+}
+
+#[test]
+fn who_joins_a_connect_request_keeps_its_own_patience() {
+    let brief = Patience::BRIEF;
+    // The first is nearly out of patience when the second comes, which has all of its own.
+    let line = two(brief, 10_400, brief, 10_300);
+    assert_eq!(line.told.len(), 1);
+    let line = two(brief, 10_400, brief, 10_600);
+    assert_eq!(line.told.len(), 2);
+    // Somebody patient keeps nobody waiting.
+    assert_eq!(two(Patience::BEP_15, 1_000, brief, 10_600).told.len(), 1);
+    // A withdrawn one leaves nothing behind.
+    let mut line = Line::new();
+    let gone = line.announce(Patience::BEP_15);
+    line.until(line.now + Duration::from_secs(200));
+    line.machine.withdraw(gone);
+    let before = line.sent.len();
+    line.announce(brief);
+    line.until(line.now + Duration::from_secs(2));
+    assert!(line.sent.len() > before);
+}
+
+#[test]
+fn an_answer_counts_while_a_new_connection_id_is_asked_for() {
+    let mut line = Line::new();
+    line.announce(Patience::BEP_15);
+    line.answer_last();
+    let announce = line.sent.last().unwrap().clone();
+    line.until(line.now + Duration::from_secs(110));
+    assert_eq!(kind(line.sent.last().unwrap()), "connect");
+    line.hear(&answer(&announce, 0)).unwrap();
+    assert!(matches!(line.told[..], [Event::Announced { .. }]));
+}
+
 #[test]
 fn eight_bytes_of_action_0_refuse_an_announce() {
     let mut line = Line::new();

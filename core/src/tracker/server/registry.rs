@@ -200,7 +200,8 @@ impl Registry {
         swarm.completed += u32::from(announce.event == Happening::Completed);
         let crowd = swarm.crowd(family);
         crowd.sweep(now, len);
-        if let Some(index) = crowd.find(packed, &announce.peer_id, len) {
+        // One by its address and perhaps another by its id.
+        while let Some(index) = crowd.find(packed, &announce.peer_id, len) {
             crowd.remove(index, len);
         }
         if crowd.rows.len() >= most {

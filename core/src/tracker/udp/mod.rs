@@ -6,16 +6,17 @@
 //! ```text
 //!             no id              asked for, or           id came
 //! Ready ──────────────▶ Connecting ──────────────▶ Ready
-//!   │ id                   │ silence: asked again after 15 s, 30 s, 60 s …
+//!   │ id                   │ silence: asked for again after 15 s, 30 s, 60 s …
 //!   ▼                      ▼
 //! Sent ── answer ──▶ Over ◀── the last repeat is not answered either
 //!   │ silence            ▲
 //!   └──▶ Ready           └── an answer to the connect request is an error
 //! ```
 //!
-//! The count of repeats belongs to the request: a connect request that is made on its behalf goes
-//! on with it, as in the time lines of BEP 15. So a server that gives connection ids and nothing
-//! else is given up as well.
+//! Patience and the count of repeats belong to the request: a connect request that is made on its
+//! behalf goes on with them, as in the time lines of BEP 15, and who joins a connect request of
+//! somebody else's keeps its own. So a server that gives connection ids and nothing else is given
+//! up as well.
 //!
 //! An answer counts only from the address asked and with a transaction that is open; transactions
 //! are four unpredictable bytes. An error ends its request, with the server's words and without a
@@ -39,7 +40,7 @@ use crate::contact::Family;
 use crate::id::InfoHash;
 use crate::limits::{SCRAPE_MAX, URL_DATA_MAX};
 use crate::list::List;
-use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
+use crate::machine::{Buffer, Ignored, Machine, Transmit};
 use crate::rows::{Handle, Rows};
 use crate::time::Instant;
 use crate::wire::compact::Peers;
@@ -285,6 +286,7 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
             ask,
             patience,
             repeats: 0,
+            is_sent: false,
             stage: Stage::Ready,
         };
         self.requests.insert(request).map(RequestId).map_err(|_| TrackerError::Busy)
@@ -322,6 +324,11 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         }
     }
 
+    /// Whether a request was sent already, so that the server may have heard it.
+    pub fn is_sent(&self, request: RequestId) -> bool {
+        self.requests.get(request.0).is_some_and(|request| request.is_sent)
+    }
+
     /// Requests under way.
     pub fn len(&self) -> usize {
         self.requests.len()
@@ -353,8 +360,10 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
             Err(DecodeError::Short { transaction }) => (transaction, None),
             Err(DecodeError::Foreign) => return Err(Ignored::Foreign),
         };
+        // A late answer counts, even while a new connection id is asked for to repeat the request.
         let open = |request: &Request<S::Hashes>| {
-            request.transaction == transaction && matches!(request.stage, Stage::Sent(_))
+            let waits = matches!(request.stage, Stage::Sent(_) | Stage::Connecting(_));
+            request.transaction == transaction && request.is_sent && waits
         };
         if let Some(request) = self.find(open) {
             return self.answered(request, from, datagram, response);
@@ -407,12 +416,11 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         response: Option<Response<'_>>,
     ) -> Result<(), Ignored> {
         let server = self.servers.get_mut(handle).ok_or(Ignored::Unasked)?;
-        let Link::Asking { repeats, .. } = server.link else { return Err(Ignored::Unasked) };
         if server.addr != from {
             return Err(Ignored::WrongSource);
         }
         let waiting = |request: &Request<S::Hashes>| {
-            request.server == handle && request.stage == Stage::Connecting
+            request.server == handle && matches!(request.stage, Stage::Connecting(_))
         };
         match response {
             Some(Response::Connect { connection }) => {
@@ -420,7 +428,6 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
                 let requests = self.requests.iter_mut().map(|(_, request)| request);
                 for request in requests.filter(|request| waiting(request)) {
                     request.stage = Stage::Ready;
-                    request.repeats = request.repeats.max(repeats);
                 }
             }
             Some(Response::Error { .. }) => {
@@ -432,20 +439,15 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
                     return Err(Ignored::Full);
                 }
                 server.link = Link::None;
-                self.end_waiting(handle, Verdict::Refused);
+                let requests = self.requests.iter_mut().map(|(_, request)| request);
+                for request in requests.filter(|request| waiting(request)) {
+                    request.stage = Stage::Over(Verdict::Refused);
+                    self.untold = true;
+                }
             }
             _ => return Err(Ignored::Malformed),
         }
         Ok(())
-    }
-
-    fn end_waiting(&mut self, server: Handle, verdict: Verdict) {
-        for (_, request) in self.requests.iter_mut() {
-            if request.server == server && request.stage == Stage::Connecting {
-                request.stage = Stage::Over(verdict);
-                self.untold = true;
-            }
-        }
     }
 
     // A datagram goes out, time passes.
@@ -464,25 +466,13 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        let due = |request: &Request<S::Hashes>| match request.stage {
-            Stage::Ready => true,
-            Stage::Sent(until) => until <= now,
-            _ => false,
-        };
-        self.find(due).is_some() || self.overdue(now).is_some()
+        self.find(|request| request.stage.is_due(now)).is_some()
     }
 
     fn next_due(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
-        while let Some(server) = self.overdue(now) {
-            if let Some(transmit) = self.reconnect(now, server, buffer) {
-                return Some(transmit);
-            }
-        }
         loop {
-            let due = |handle: Handle, request: &mut Request<S::Hashes>| match request.stage {
-                Stage::Ready => Some(handle),
-                Stage::Sent(until) if until <= now => Some(handle),
-                _ => None,
+            let due = |handle: Handle, request: &mut Request<S::Hashes>| {
+                request.stage.is_due(now).then_some(handle)
             };
             let (handle, turn) = self.requests.round(self.turn, due)?;
             self.turn = turn;
@@ -492,34 +482,11 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         }
     }
 
-    fn overdue(&self, now: Instant) -> Option<Handle> {
-        let late = |server: &Server<S::Url>| matches!(server.link, Link::Asking { until, .. } if until <= now);
-        self.servers.iter().find_map(|(handle, server)| late(server).then_some(handle))
-    }
-
-    /// A connect request was not answered: again, or no more.
-    fn reconnect(&mut self, now: Instant, handle: Handle, buffer: &mut Buffer) -> Option<Transmit> {
-        let anybody = self
-            .requests
-            .iter()
-            .any(|(_, request)| request.server == handle && request.stage == Stage::Connecting);
-        let server = self.servers.get_mut(handle)?;
-        let Link::Asking { repeats, until, patience, .. } = &mut server.link else { return None };
-        if *repeats >= patience.repeats || !anybody {
-            server.link = Link::None;
-            self.end_waiting(handle, Verdict::Silent);
-            return None;
-        }
-        *repeats += 1;
-        *until = now + patience.after(*repeats);
-        server.connect(buffer)
-    }
-
     /// A request's turn: it is sent, asks for a connection id, or is over.
     fn send(&mut self, now: Instant, handle: Handle, buffer: &mut Buffer) -> Option<Transmit> {
         let fresh = self.transaction();
         let request = self.requests.get_mut(handle)?;
-        if matches!(request.stage, Stage::Sent(_)) {
+        if request.stage != Stage::Ready {
             if request.repeats >= request.patience.repeats {
                 request.stage = Stage::Over(Verdict::Silent);
                 self.untold = true;
@@ -528,25 +495,26 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
             request.repeats += 1;
         }
         let server = self.servers.get_mut(request.server)?;
-        let wait = request.patience.after(request.repeats);
-        let connection = match server.link {
-            Link::Open { connection, until } if until > now => connection,
-            Link::Asking { .. } => {
-                request.stage = Stage::Connecting;
-                return None;
+        let until = now + request.patience.after(request.repeats);
+        let connection = match &mut server.link {
+            Link::Open { connection, until } if *until > now => *connection,
+            Link::Asking { last, .. } => {
+                request.stage = Stage::Connecting(until);
+                // Somebody may have asked for the id a moment ago.
+                if now.since(*last) < request.patience.first {
+                    return None;
+                }
+                *last = now;
+                return server.connect(buffer);
             }
-            Link::Open { .. } | Link::None => {
-                request.stage = Stage::Connecting;
-                server.link = Link::Asking {
-                    transaction: fresh,
-                    repeats: request.repeats,
-                    until: now + wait,
-                    patience: request.patience,
-                };
+            link @ (Link::Open { .. } | Link::None) => {
+                request.stage = Stage::Connecting(until);
+                *link = Link::Asking { transaction: fresh, last: now };
                 return server.connect(buffer);
             }
         };
-        request.stage = Stage::Sent(now + wait);
+        request.stage = Stage::Sent(until);
+        request.is_sent = true;
         let url = UrlData::Plain(&server.url);
         let asked = match &request.ask {
             Ask::Announce(announce) => {
@@ -614,6 +582,20 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
     }
 }
 
+impl Stage {
+    /// When its patience runs out.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Stage::Sent(until) | Stage::Connecting(until) => Some(until),
+            Stage::Ready | Stage::Over(_) | Stage::Told => None,
+        }
+    }
+
+    fn is_due(self, now: Instant) -> bool {
+        self == Stage::Ready || self.deadline().is_some_and(|until| until <= now)
+    }
+}
+
 impl<U> Server<U> {
     /// Writes the connect request that is under way.
     fn connect(&self, buffer: &mut Buffer) -> Option<Transmit> {
@@ -668,15 +650,6 @@ impl<S: Storage, R: CryptoRng> Machine for UdpTrackers<S, R> {
         if self.held.is_some() {
             return self.held;
         }
-        let sent = |request: &Request<S::Hashes>| match request.stage {
-            Stage::Sent(until) => Some(until),
-            _ => None,
-        };
-        let asking = |server: &Server<S::Url>| match server.link {
-            Link::Asking { until, .. } => Some(until),
-            _ => None,
-        };
-        let requests = self.requests.iter().filter_map(|(_, request)| sent(request)).min();
-        earliest(requests, self.servers.iter().filter_map(|(_, server)| asking(server)).min())
+        self.requests.iter().filter_map(|(_, request)| request.stage.deadline()).min()
     }
 }

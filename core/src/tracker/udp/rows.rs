@@ -52,8 +52,8 @@ pub struct Server<U> {
 pub(super) enum Link {
     /// Nothing. A connection id is not kept beyond its minute.
     None,
-    /// Asked for a connection id, `repeats` times without an answer.
-    Asking { transaction: u32, repeats: u8, until: Instant, patience: Patience },
+    /// Asked for a connection id, last at this instant.
+    Asking { transaction: u32, last: Instant },
     /// A connection id, and how long it is good.
     Open { connection: u64, until: Instant },
 }
@@ -67,6 +67,8 @@ pub struct Request<H> {
     pub(super) patience: Patience,
     /// How often its patience ran out, whichever datagram it was that nobody answered.
     pub(super) repeats: u8,
+    /// Whether it was sent at all: then an answer to it may come.
+    pub(super) is_sent: bool,
     pub(super) stage: Stage,
 }
 
@@ -82,8 +84,8 @@ pub(super) enum Ask<H> {
 pub(super) enum Stage {
     /// To be sent now.
     Ready,
-    /// Waits for its server's connection id, which somebody has asked for.
-    Connecting,
+    /// Waits for its server's connection id; out of patience then.
+    Connecting(Instant),
     /// Sent; asked again then.
     Sent(Instant),
     /// Over, and the application does not know yet.

@@ -51,8 +51,7 @@ pub(crate) fn run(args: &Announce) -> Result<Found, Failure> {
 fn presence(args: &Announce) -> Presence {
     let (port, implied_port) = match args.port {
         Port::Number(port) => (port, false),
-        // The DHT sees where we ask from; trackers are told what the socket was bound to.
-        Port::Implied => (args.join.bind.first().map_or(0, std::net::SocketAddr::port), true),
+        Port::Implied => (0, true),
     };
     Presence {
         port,

@@ -112,7 +112,7 @@ pub(crate) struct Http {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Presence {
     /// Bytes still to be downloaded; 0 makes a seed.
-    #[arg(long, value_name = "BYTES", default_value = "4611686018427387904")]
+    #[arg(long, value_name = "BYTES", default_value = "9223372036854775807")]
     pub(crate) left: u64,
     /// Bytes downloaded so far.
     #[arg(long, value_name = "BYTES", default_value = "0")]

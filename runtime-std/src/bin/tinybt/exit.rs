@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tinybt_std::Error;
 
+use crate::output::harmless;
+
 pub(crate) const FOUND: u8 = 0;
 pub(crate) const NOTHING: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
@@ -34,11 +36,11 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Failure::Usage(text) => {
-                eprintln!("tinybt: {text}");
+                eprintln!("tinybt: {}", harmless(text));
                 ExitCode::from(USAGE)
             }
             Failure::Network(text) => {
-                eprintln!("tinybt: {text}");
+                eprintln!("tinybt: {}", harmless(text));
                 ExitCode::from(NETWORK)
             }
             Failure::Pipe => ExitCode::from(FOUND),

@@ -4,6 +4,7 @@ mod announce;
 mod args;
 mod demo;
 mod exit;
+mod http;
 mod input;
 mod lookup;
 mod node;

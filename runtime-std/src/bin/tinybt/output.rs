@@ -32,7 +32,7 @@ impl Output {
 
     /// Shows how far it is.
     pub(crate) fn progress(&self, text: String) {
-        self.line.set_message(text);
+        self.line.set_message(harmless(&text));
         self.line.tick();
     }
 
@@ -68,10 +68,19 @@ impl Output {
     fn print(&self, text: String) -> io::Result<()> {
         self.line.suspend(|| {
             let mut out = io::stdout().lock();
-            writeln!(out, "{text}")?;
+            writeln!(out, "{}", harmless(&text))?;
             out.flush()
         })
     }
+}
+
+/// What strangers say, without what a terminal would take for a command, or a reader for a line of
+/// ours. Empty lines of our own at the front stay.
+pub(crate) fn harmless(text: &str) -> String {
+    let own = text.len() - text.trim_start_matches('\n').len();
+    let (lines, rest) = text.split_at(own);
+    let shown = rest.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    lines.chars().chain(shown).collect()
 }
 
 /// A time as people write it.

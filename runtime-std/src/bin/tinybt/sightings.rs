@@ -45,7 +45,7 @@ pub(crate) fn with_trackers(mut torrent: Torrent, sources: &Sources) -> Result<T
 
 /// Opens the sockets and begins the search.
 pub(crate) fn begin<'a>(
-    wanted: Wanted,
+    mut wanted: Wanted,
     sources: &Sources,
     join: &Join,
     output: &'a Output,
@@ -65,8 +65,12 @@ pub(crate) fn begin<'a>(
         builder = builder.without_dht();
     }
     let finder = builder.finder()?;
+    if let Some(presence) = wanted.announce.as_mut().filter(|presence| presence.port == 0) {
+        // The DHT sees where we ask from; trackers are told what the socket was bound to.
+        presence.port = finder.dht().local_addrs().first().map_or(0, SocketAddr::port);
+    }
     let begun = Instant::now();
-    let trackers = distinct(torrent.trackers());
+    let trackers = distinct(wanted.torrent.trackers());
     let swarm = finder.find(wanted)?;
     Ok(Sightings {
         output,
@@ -229,8 +233,13 @@ impl Sightings<'_> {
             let unresolved = options::unresolved(self.finder.dht());
             reasons.push(format!("no node of the DHT answered{unresolved}"));
         }
-        for tracker in self.swarm.trackers() {
-            let error = tracker.status.error.as_deref().unwrap_or("no answer");
+        let known = self.swarm.trackers().iter().filter(|tracker| !tracker.status.url.is_empty());
+        for tracker in known {
+            let unasked = match tracker.status.state {
+                TrackerState::Waiting => "not asked yet",
+                _ => "no answer yet",
+            };
+            let error = tracker.status.error.as_deref().unwrap_or(unasked);
             reasons.push(format!("{}: {error}", tracker.status.url));
         }
         if reasons.is_empty() {

@@ -21,9 +21,10 @@ use tinybt_std::{Driver, Waker};
 
 use crate::args::{Format, Tracker};
 use crate::exit::{Failure, Found, interrupted};
+use crate::http;
 use crate::output::Output;
 
-/// How long a thread waits for HTTP before it looks whether it is to end.
+/// How long the program waits before it looks whether it is to end.
 const TICK: Duration = Duration::from_millis(100);
 
 /// A request over HTTP, for the thread that has the registry.
@@ -36,8 +37,8 @@ struct Request {
 /// A tracker that runs. It ends when this is dropped.
 pub(crate) struct Server {
     stop: Arc<AtomicBool>,
-    waker: Option<Waker>,
-    threads: Vec<JoinHandle<()>>,
+    udp: Option<(Waker, JoinHandle<()>)>,
+    http: Vec<(SocketAddr, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -54,21 +55,21 @@ impl Server {
         let mut driver = Driver::new(machine, udp)?;
         let (waker, stop) = (driver.waker(), Arc::new(AtomicBool::new(false)));
         let (requests, inbox) = channel::<Request>();
-        let mut threads = Vec::new();
+        let mut served = Vec::new();
         for listener in http {
-            let server = tiny_http::Server::from_listener(listener, None)
-                .map_err(|error| io::Error::other(error.to_string()))?;
-            let (requests, waker, stop) = (requests.clone(), waker.clone(), stop.clone());
-            threads.push(std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    if let Ok(Some(request)) = server.recv_timeout(TICK) {
-                        pass_on(request, &requests, &waker);
-                    }
-                }
-            }));
+            let (requests, waker) = (requests.clone(), waker.clone());
+            let addr = listener.local_addr()?;
+            let thread = serve_http(listener, &stop, move |from, target| {
+                let (answer, answered) = channel();
+                let target = target.to_owned();
+                requests.send(Request { from, target, answer }).ok()?;
+                waker.wake();
+                answered.recv().ok()
+            });
+            served.push((addr, thread));
         }
         let ends = stop.clone();
-        threads.push(std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let mut random = ChaCha12Rng::from_seed(seed);
             while !ends.load(Ordering::Relaxed) && driver.turn(|_, _, event| match event {}).is_ok()
             {
@@ -78,8 +79,8 @@ impl Server {
                     let _ = answer.send(respond(registry, now, from, &target, random.next_u32()));
                 }
             }
-        }));
-        Ok(Self { stop, waker: Some(waker), threads })
+        });
+        Ok(Self { stop, udp: Some((waker, thread)), http: served })
     }
 }
 
@@ -88,8 +89,6 @@ impl Server {
     /// wants to be asked all the time.
     pub(crate) fn lying(http: TcpListener) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let server = tiny_http::Server::from_listener(http, None)
-            .map_err(|error| io::Error::other(error.to_string()))?;
         let peers = (0..200u8).map(|host| SocketAddr::from(([240, 0, 0, host], 6881)));
         let lie = write_announced(&Announced {
             interval: Some(Duration::ZERO),
@@ -97,39 +96,35 @@ impl Server {
             peers: peers.collect(),
             ..Announced::default()
         });
-        let ends = stop.clone();
-        let thread = std::thread::spawn(move || {
-            while !ends.load(Ordering::Relaxed) {
-                if let Ok(Some(request)) = server.recv_timeout(TICK) {
-                    let _ = request.respond(tiny_http::Response::from_data(lie.clone()));
-                }
-            }
-        });
-        Ok(Self { stop, waker: None, threads: vec![thread] })
+        let addr = http.local_addr()?;
+        let thread = serve_http(http, &stop, move |_, _| Some(lie.clone()));
+        Ok(Self { stop, udp: None, http: vec![(addr, thread)] })
     }
 }
 
-/// Asks the registry, and answers.
-fn pass_on(request: tiny_http::Request, requests: &Sender<Request>, waker: &Waker) {
-    let Some(from) = request.remote_addr().map(SocketAddr::ip) else { return };
-    let (answer, answered) = channel();
-    let target = request.url().to_owned();
-    if requests.send(Request { from, target, answer }).is_err() {
-        return;
-    }
-    waker.wake();
-    if let Ok(body) = answered.recv() {
-        // Whoever has hung up does not want to know.
-        let _ = request.respond(tiny_http::Response::from_data(body));
-    }
+fn serve_http(
+    listener: TcpListener,
+    stop: &Arc<AtomicBool>,
+    answer: impl Fn(IpAddr, &str) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> JoinHandle<()> {
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        http::serve(&listener, &stop, &(Arc::new(answer) as Arc<http::Answer>))
+    })
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.waker.iter().for_each(Waker::wake);
-        for thread in self.threads.drain(..) {
+        if let Some((waker, thread)) = self.udp.take() {
+            waker.wake();
             let _ = thread.join();
+        }
+        for (addr, thread) in self.http.drain(..) {
+            // One that cannot be woken ends with the program.
+            if http::wake(addr) {
+                let _ = thread.join();
+            }
         }
     }
 }
