@@ -125,7 +125,8 @@ impl Worker {
 
     #[cfg(feature = "http")]
     fn fetch(&self, url: &str, family: tinybt_core::Family) -> Result<Vec<u8>, String> {
-        self.fetcher.get(url, Some(family)).map_err(|error| error.to_string())
+        let fetched = self.fetcher.get(url, Some(family)).map_err(|error| error.to_string())?;
+        Ok(fetched.body)
     }
 
     #[cfg(not(feature = "http"))]

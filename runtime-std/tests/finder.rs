@@ -171,7 +171,7 @@ fn scrapes_and_their_failures() {
     for (url, reason) in [
         (format!("http://{closed}/announce"), "refused"),
         (format!("http://{closed}/x"), "offers no scrape"),
-        ("http://no-such-host.invalid/announce".to_owned(), "no address"),
+        ("http://no-such-host.invalid/announce".to_owned(), "cannot find the address"),
         ("udp://no-such-host.invalid:1".to_owned(), "cannot find the address"),
         ("udp://127.0.0.1".to_owned(), "port"),
         ("wss://127.0.0.1:1".to_owned(), "udp://"),

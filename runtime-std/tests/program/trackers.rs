@@ -202,7 +202,7 @@ fn over_tls_with_a_certificate_of_ones_own() {
     let strange = tinybt(&args);
     assert_eq!(strange.status.code(), Some(3));
     let error = text(&strange.stderr);
-    assert!(error.contains(&url) && error.contains("no secure connection"), "{error}");
+    assert!(error.contains(&url) && error.contains("not to be trusted"), "{error}");
 }
 
 #[test]
