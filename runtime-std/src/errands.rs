@@ -126,6 +126,10 @@ impl Worker {
     #[cfg(feature = "http")]
     fn fetch(&self, url: &str, family: tinybt_core::Family) -> Result<Vec<u8>, String> {
         let fetched = self.fetcher.get(url, Some(family)).map_err(|error| error.to_string())?;
+        // Some trackers refuse in bencode with a status of errors; a page is no tracker's.
+        if fetched.status >= 300 && fetched.body.first() != Some(&b'd') {
+            return Err(format!("not a tracker: HTTP status {}", fetched.status));
+        }
         Ok(fetched.body)
     }
 
