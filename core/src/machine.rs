@@ -117,8 +117,6 @@ pub enum Ignored {
     Unasked,
     /// An answer to an open question, from an address that was not asked.
     WrongSource,
-    /// An answer from the address asked, with an id other than the one expected there.
-    WrongId,
     /// A source that is left alone for now.
     Blocked,
     /// A question from a source that has asked more than its share.
@@ -133,12 +131,11 @@ pub enum Ignored {
 
 impl Ignored {
     /// Every reason, in the order of [`Ignored::index`].
-    pub const ALL: [Ignored; 10] = [
+    pub const ALL: [Ignored; 9] = [
         Ignored::Foreign,
         Ignored::Malformed,
         Ignored::Unasked,
         Ignored::WrongSource,
-        Ignored::WrongId,
         Ignored::Blocked,
         Ignored::OverLimit,
         Ignored::ReadOnly,
@@ -159,7 +156,6 @@ impl fmt::Display for Ignored {
             Ignored::Malformed => "not a well-formed message",
             Ignored::Unasked => "answers no open question",
             Ignored::WrongSource => "answers from an address that was not asked",
-            Ignored::WrongId => "answers with another id than expected",
             Ignored::Blocked => "comes from a source that is left alone",
             Ignored::OverLimit => "comes from a source that asks too much",
             Ignored::ReadOnly => "asks a read-only node",
