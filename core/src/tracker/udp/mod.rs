@@ -21,8 +21,17 @@
 //! An answer counts only from the address asked and with a transaction that is open; transactions
 //! are four unpredictable bytes. An error ends its request, with the server's words and without a
 //! repeat. So does an answer that is cut short: opentracker speaks so of swarms that it refuses.
+//!
+//! | kind | file |
+//! |---|---|
+//! | commands, views, events, the contract | `mod.rs` |
+//! | a datagram comes in | `receive.rs` |
+//! | time passes, a datagram goes out | `transmit.rs` |
+//! | the rows themselves, and where they live | `rows.rs` |
 
+mod receive;
 mod rows;
+mod transmit;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -44,9 +53,7 @@ use crate::machine::{Buffer, Ignored, Machine, Transmit};
 use crate::rows::{Handle, Rows};
 use crate::time::Instant;
 use crate::wire::compact::Peers;
-use crate::wire::udp_tracker::{
-    self as wire, DecodeError, Hashes, Response, UrlData, decode_response, encode_request,
-};
+use crate::wire::udp_tracker::{Response, Scraped, decode_response};
 
 /// How long a connection id is good after it came (BEP 15).
 pub const CONNECTION_TTL: Duration = Duration::from_secs(60);
@@ -311,7 +318,7 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         };
         let counts = match self.answer(request) {
             Some((_, Response::Scrape(counts))) => counts,
-            _ => wire::Scraped::Values(&[]),
+            _ => Scraped::Values(&[]),
         };
         hashes.iter().copied().zip(counts.iter())
     }
@@ -348,197 +355,8 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         Some((Family::of(&server.addr), response))
     }
 
-    fn find(&self, pick: impl Fn(&Request<S::Hashes>) -> bool) -> Option<Handle> {
+    pub(super) fn find(&self, pick: impl Fn(&Request<S::Hashes>) -> bool) -> Option<Handle> {
         self.requests.iter().find_map(|(handle, request)| pick(request).then_some(handle))
-    }
-
-    // A datagram comes in.
-
-    fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Result<(), Ignored> {
-        let (transaction, response) = match decode_response(datagram) {
-            Ok((transaction, response)) => (transaction, Some(response)),
-            Err(DecodeError::Short { transaction }) => (transaction, None),
-            Err(DecodeError::Foreign) => return Err(Ignored::Foreign),
-        };
-        // A late answer counts, even while a new connection id is asked for to repeat the request.
-        let open = |request: &Request<S::Hashes>| {
-            let waits = matches!(request.stage, Stage::Sent(_) | Stage::Connecting(_));
-            request.transaction == transaction && request.is_sent && waits
-        };
-        if let Some(request) = self.find(open) {
-            return self.answered(request, from, datagram, response);
-        }
-        let asking = |(handle, server): (Handle, &Server<S::Url>)| {
-            let ours =
-                matches!(server.link, Link::Asking { transaction: t, .. } if t == transaction);
-            ours.then_some(handle)
-        };
-        let server = self.servers.iter().find_map(asking).ok_or(Ignored::Unasked)?;
-        self.connected(now, server, from, datagram, response)
-    }
-
-    fn answered(
-        &mut self,
-        handle: Handle,
-        from: SocketAddr,
-        datagram: &[u8],
-        response: Option<Response<'_>>,
-    ) -> Result<(), Ignored> {
-        let request = self.requests.get_mut(handle).ok_or(Ignored::Unasked)?;
-        let server = self.servers.get_mut(request.server).ok_or(Ignored::Unasked)?;
-        if server.addr != from {
-            return Err(Ignored::WrongSource);
-        }
-        let verdict = match (&request.ask, response) {
-            (Ask::Announce(_), Some(Response::Announce { .. }))
-            | (Ask::Scrape(_), Some(Response::Scrape(_))) => Verdict::Answered,
-            (_, Some(Response::Error { .. })) => Verdict::Refused,
-            _ => Verdict::Garbled,
-        };
-        if !self.inbox.take(handle, datagram) {
-            return Err(Ignored::Full);
-        }
-        if verdict != Verdict::Answered && matches!(server.link, Link::Open { .. }) {
-            // It may be the connection id that it does not like: the next request has a fresh one.
-            server.link = Link::None;
-        }
-        request.stage = Stage::Over(verdict);
-        self.untold = true;
-        Ok(())
-    }
-
-    fn connected(
-        &mut self,
-        now: Instant,
-        handle: Handle,
-        from: SocketAddr,
-        datagram: &[u8],
-        response: Option<Response<'_>>,
-    ) -> Result<(), Ignored> {
-        let server = self.servers.get_mut(handle).ok_or(Ignored::Unasked)?;
-        if server.addr != from {
-            return Err(Ignored::WrongSource);
-        }
-        let waiting = |request: &Request<S::Hashes>| {
-            request.server == handle && matches!(request.stage, Stage::Connecting(_))
-        };
-        match response {
-            Some(Response::Connect { connection }) => {
-                server.link = Link::Open { connection, until: now + CONNECTION_TTL };
-                let requests = self.requests.iter_mut().map(|(_, request)| request);
-                for request in requests.filter(|request| waiting(request)) {
-                    request.stage = Stage::Ready;
-                }
-            }
-            Some(Response::Error { .. }) => {
-                let first = self.requests.iter().find(|(_, request)| waiting(request));
-                // The words can be read of one request; all of them end.
-                if let Some((first, _)) = first
-                    && !self.inbox.take(first, datagram)
-                {
-                    return Err(Ignored::Full);
-                }
-                server.link = Link::None;
-                let requests = self.requests.iter_mut().map(|(_, request)| request);
-                for request in requests.filter(|request| waiting(request)) {
-                    request.stage = Stage::Over(Verdict::Refused);
-                    self.untold = true;
-                }
-            }
-            _ => return Err(Ignored::Malformed),
-        }
-        Ok(())
-    }
-
-    // A datagram goes out, time passes.
-
-    fn transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
-        self.held = None;
-        if !self.budget.has(now) {
-            self.held = self.is_due(now).then(|| self.budget.ready_at());
-            return None;
-        }
-        let transmit = self.next_due(now, buffer);
-        if transmit.is_some() {
-            self.budget.take(now);
-        }
-        transmit
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.find(|request| request.stage.is_due(now)).is_some()
-    }
-
-    fn next_due(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
-        loop {
-            let due = |handle: Handle, request: &mut Request<S::Hashes>| {
-                request.stage.is_due(now).then_some(handle)
-            };
-            let (handle, turn) = self.requests.round(self.turn, due)?;
-            self.turn = turn;
-            if let Some(transmit) = self.send(now, handle, buffer) {
-                return Some(transmit);
-            }
-        }
-    }
-
-    /// A request's turn: it is sent, asks for a connection id, or is over.
-    fn send(&mut self, now: Instant, handle: Handle, buffer: &mut Buffer) -> Option<Transmit> {
-        let fresh = self.transaction();
-        let request = self.requests.get_mut(handle)?;
-        if request.stage != Stage::Ready {
-            if request.repeats >= request.patience.repeats {
-                request.stage = Stage::Over(Verdict::Silent);
-                self.untold = true;
-                return None;
-            }
-            request.repeats += 1;
-        }
-        let server = self.servers.get_mut(request.server)?;
-        let until = now + request.patience.after(request.repeats);
-        let connection = match &mut server.link {
-            Link::Open { connection, until } if *until > now => *connection,
-            Link::Asking { last, .. } => {
-                request.stage = Stage::Connecting(until);
-                // Somebody may have asked for the id a moment ago.
-                if now.since(*last) < request.patience.first {
-                    return None;
-                }
-                *last = now;
-                return server.connect(buffer);
-            }
-            link @ (Link::Open { .. } | Link::None) => {
-                request.stage = Stage::Connecting(until);
-                *link = Link::Asking { transaction: fresh, last: now };
-                return server.connect(buffer);
-            }
-        };
-        request.stage = Stage::Sent(until);
-        request.is_sent = true;
-        let url = UrlData::Plain(&server.url);
-        let asked = match &request.ask {
-            Ask::Announce(announce) => {
-                wire::Request::Announce { connection, announce: *announce, url }
-            }
-            Ask::Scrape(hashes) => {
-                wire::Request::Scrape { connection, hashes: Hashes::Values(hashes) }
-            }
-        };
-        let len = encode_request(buffer, request.transaction, &asked)?;
-        Some(Transmit { to: server.addr, len })
-    }
-
-    /// A transaction that nobody has.
-    fn transaction(&mut self) -> u32 {
-        loop {
-            let new = self.random.next_u32();
-            let of_server = |server: &Server<S::Url>| matches!(server.link, Link::Asking { transaction, .. } if transaction == new);
-            let taken = self.requests.iter().any(|(_, request)| request.transaction == new)
-                || self.servers.iter().any(|(_, server)| of_server(server));
-            if !taken {
-                return new;
-            }
-        }
     }
 
     // Events, and giving rows free.
@@ -579,50 +397,6 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
                 _ => Event::Scraped { request },
             },
         })
-    }
-}
-
-impl Stage {
-    /// When its patience runs out.
-    fn deadline(self) -> Option<Instant> {
-        match self {
-            Stage::Sent(until) | Stage::Connecting(until) => Some(until),
-            Stage::Ready | Stage::Over(_) | Stage::Told => None,
-        }
-    }
-
-    fn is_due(self, now: Instant) -> bool {
-        self == Stage::Ready || self.deadline().is_some_and(|until| until <= now)
-    }
-}
-
-impl<U> Server<U> {
-    /// Writes the connect request that is under way.
-    fn connect(&self, buffer: &mut Buffer) -> Option<Transmit> {
-        let Link::Asking { transaction, .. } = self.link else { return None };
-        let len = encode_request(buffer, transaction, &wire::Request::Connect)?;
-        Some(Transmit { to: self.addr, len })
-    }
-}
-
-impl Inbox {
-    /// Keeps an answer, if there is room: one at a time waits to be told.
-    fn take(&mut self, request: Handle, datagram: &[u8]) -> bool {
-        if self.request.is_some() {
-            return false;
-        }
-        self.datagram.clear();
-        // What is longer than any datagram of ours is cut: peers beyond it are more than enough.
-        let len = datagram.len().min(self.datagram.capacity());
-        let kept = self.datagram.extend_from_slice(datagram.get(..len).unwrap_or_default());
-        self.request = Some(request);
-        kept.is_ok()
-    }
-
-    fn release(&mut self, request: Handle) {
-        if self.request == Some(request) {
-            self.request = None;
-        }
     }
 }
 
