@@ -242,12 +242,18 @@ fn an_announce_is_kept_and_ends_with_goodbye() {
     let sent = world.sent[&addr(0)];
     world.run_for(Duration::from_secs(29 * 60));
     assert_eq!(world.sent[&addr(0)], sent, "not before its interval");
+    let named = |world: &World| {
+        let events = world.told.iter().filter(|(_, event)| matches!(event, Event::Peer { .. }));
+        events.count()
+    };
+    let told = named(&world);
     let looked = |world: &World| {
         world.told.iter().filter(|(_, event)| matches!(event, Event::Looked { .. })).count()
     };
     assert_eq!(looked(&world), 2, "the DHT is told every quarter of an hour");
     world.run_for(Duration::from_secs(60));
     assert_eq!(world.sent[&addr(0)], sent + 2);
+    assert_eq!(named(&world), told, "who was named before is not told again");
     world.finder.complete(world.now, id);
     world.run_for(Duration::from_secs(1));
     let told = counts(&mut world);

@@ -88,9 +88,12 @@ fn goodbye_is_said_though_the_other_family_is_silent() {
         assert_eq!(leechers(&mut world), 1, "it knows us");
         let state = world.finder.trackers(id).next().unwrap().state;
         assert_eq!(state, TrackerState::Working, "whatever the other family does");
+        let silent = "[2001:db8::1]:6881".parse().unwrap();
+        let before = world.sent.get(&silent).copied();
         stop(&mut world, id);
         world.run_for(secs(4));
         assert_eq!(leechers(&mut world), 0);
+        assert_eq!(world.sent.get(&silent).copied(), before, "who never answered knows nobody");
         assert!(world.finished().is_some());
     }
 }

@@ -239,6 +239,19 @@ fn goodbye_once_to_those_who_know_us_and_are_there() {
     assert_eq!((tiers.poll(START + minutes(999)), tiers.deadline()), (None, None));
 }
 
+#[test]
+fn no_goodbye_to_who_knew_us_and_is_gone() {
+    let mut tiers = tiers(Policy::All, &[0], 1);
+    tiers.poll(START);
+    tiers.succeeded(START, 0, None, None);
+    let later = START + minutes(30);
+    tiers.poll(later);
+    tiers.failed(later, 0, Again::Backoff);
+    tiers.stop();
+    assert_eq!(tiers.poll(later + minutes(60)), None);
+    assert!(tiers.is_over());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 

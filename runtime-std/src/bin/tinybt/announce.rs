@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Announce) -> Result<Found, Failure> {
     let mut sightings = sightings::begin(wanted, &args.sources, &args.join, &output, true)?;
     sightings.follow(args.once.then_some(args.timeout))?;
     output.finish();
-    if let Some(path) = &args.trace {
+    if let Some(path) = &args.trace.file {
         trace::write(path, sightings.swarm.lookups())?;
     }
     let stored = sightings.stored();

@@ -136,6 +136,14 @@ pub(crate) struct Format {
     pub(crate) plain: bool,
 }
 
+/// How lookups went.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Trace {
+    /// Write how the lookup went to a file: one JSON object for each question.
+    #[arg(long = "trace", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
     /// An info-hash (40 or 64 hexadecimal digits, or 32 of base32), a magnet link, or a .torrent
@@ -150,9 +158,8 @@ pub(crate) struct Peers {
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Write how the lookup went to a file: one JSON object for each question.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trace: Trace,
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,9 +183,8 @@ pub(crate) struct Announce {
     /// With --once, give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Write how the lookup went to a file: one JSON object for each question.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trace: Trace,
 }
 
 #[derive(Debug, clap::Args)]
@@ -239,9 +245,8 @@ pub(crate) struct FindNode {
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Write how the lookup went to a file: one JSON object for each question.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trace: Trace,
 }
 
 #[derive(Debug, clap::Args)]
@@ -273,9 +278,8 @@ pub(crate) struct Demo {
     pub(crate) rough: bool,
     #[command(flatten)]
     pub(crate) format: Format,
-    /// Write how the lookup went to a file: one JSON object for each question.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trace: Trace,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

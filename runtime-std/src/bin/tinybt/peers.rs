@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Peers) -> Result<Found, Failure> {
     let mut sightings = sightings::begin(wanted, &args.sources, &args.join, &output, false)?;
     sightings.follow(Some(args.timeout))?;
     output.finish();
-    if let Some(path) = &args.trace {
+    if let Some(path) = &args.trace.file {
         trace::write(path, sightings.swarm.lookups())?;
     }
     sightings.sum_up_trackers()?;

@@ -62,7 +62,7 @@ pub(crate) fn find_node(args: &FindNode) -> Result<Found, Failure> {
     run.follow(&mut search, &output, |_, _, _| Ok(()))?;
     output.finish();
     let finished = search.finished();
-    if let Some(path) = &args.trace {
+    if let Some(path) = &args.trace.file {
         trace::write(path, finished)?;
     }
     let nodes: Vec<Contact> = finished.iter().flat_map(|f| f.closest.clone()).collect();
