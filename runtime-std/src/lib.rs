@@ -41,3 +41,8 @@ pub use state::State;
 #[cfg(feature = "finder")]
 pub use swarm::{Peer, Sighting, Swarm, Tracker};
 pub use tinybt_core as core;
+
+/// What the README shows compiles.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

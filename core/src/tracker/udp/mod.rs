@@ -160,7 +160,7 @@ impl core::error::Error for TrackerError {}
 /// let info_hash = "2b66980093bc11806fab50cb3cb41835b95a0362".parse()?;
 /// let announce = Announce::new(info_hash, PeerId(*b"-tB0100-abcdefghijkl"), 7, 6881);
 /// let now = Instant::from_secs(1);
-/// trackers.announce(now, server, announce, Patience::BEP_15)?;
+/// trackers.announce(server, announce, Patience::BEP_15)?;
 /// let mut buffer = buffer();
 /// // The connect request of BEP 15: 16 bytes.
 /// assert!(matches!(trackers.step(now, &mut buffer), Step::Send(sent) if sent.len == 16));
