@@ -23,7 +23,7 @@ SCRAPED_AT_ONCE = 74
 REFUSED = "2" * 40
 
 
-def wait(what, condition, seconds=20, detail=lambda: ""):
+def wait(what, condition, seconds=40, detail=lambda: ""):
     """Polls until the condition gives something true, and returns it."""
     end = min(time.monotonic() + seconds, DEADLINE)
     while time.monotonic() < end:

@@ -14,21 +14,7 @@ import time
 
 import libtorrent as lt
 
-TINYBT = sys.argv[1]
-DEADLINE = time.monotonic() + 400
-PROCESSES = []
-RESULTS = []
-
-
-def wait(what, condition, seconds=40, detail=lambda: ""):
-    """Polls until the condition gives something true, and returns it."""
-    end = min(time.monotonic() + seconds, DEADLINE)
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds} s {detail()}")
+from kit import PROCESSES, RESULTS, TINYBT, check, wait
 
 
 def session(addr):
@@ -93,11 +79,6 @@ def raw(addr, datagram):
         sock.settimeout(5)
         sock.sendto(datagram, addr)
         return lt.bdecode(sock.recvfrom(2048)[0])
-
-
-def check(name, truth):
-    RESULTS.append((name, bool(truth)))
-    print(f"{'ok  ' if truth else 'FAIL'} {name}", flush=True)
 
 
 def family(label, host, ours, bits):

@@ -154,4 +154,9 @@ fn both_families_at_one_port() {
     node.line_with(&v6);
     let (_, code) = node.interrupt();
     assert_eq!(code, Some(0));
+    let mut tracker = Running::start(&["tracker", "--json", "--bind", &v4, "--bind", &v6]);
+    tracker.line_with(&v4);
+    tracker.line_with(&v6);
+    let (_, code) = tracker.interrupt();
+    assert_eq!(code, Some(0));
 }

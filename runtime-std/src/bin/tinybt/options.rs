@@ -1,7 +1,7 @@
 //! From the command line to a running DHT.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Socket, Type};
 use tinybt_std::fetch::HttpConfig;
@@ -62,14 +62,30 @@ pub(crate) fn sockets(bind: &[SocketAddr]) -> Result<Builder, Failure> {
     })
 }
 
-/// One for its own family alone, so that both can have the same port.
-fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, None)?;
+/// A socket for datagrams.
+pub(crate) fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
+    bound(addr, Type::DGRAM).map(Into::into)
+}
+
+/// A socket for connections.
+pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(addr, Type::STREAM)?;
+    socket.listen(128)?;
+    Ok(socket.into())
+}
+
+/// For its own family alone, so that both can have the same port.
+fn bound(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), kind, None)?;
     if addr.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    if cfg!(unix) && kind == Type::STREAM {
+        // As the standard library does: a port is free when its listener has gone.
+        socket.set_reuse_address(true)?;
+    }
     socket.bind(&addr.into())?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Names are resolved later; what can never be an address is told at once.

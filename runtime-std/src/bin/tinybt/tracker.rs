@@ -22,6 +22,7 @@ use tinybt_std::{Driver, Waker};
 use crate::args::{Format, Tracker};
 use crate::exit::{Failure, Found, interrupted};
 use crate::http;
+use crate::options;
 use crate::output::Output;
 
 /// How long the program waits before it looks whether it is to end.
@@ -133,9 +134,9 @@ impl Drop for Server {
 pub(crate) fn both(addr: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
     let mut tries = 0;
     loop {
-        let tcp = TcpListener::bind(addr)?;
+        let tcp = options::listen(addr)?;
         let chosen = SocketAddr::new(addr.ip(), tcp.local_addr()?.port());
-        match UdpSocket::bind(chosen) {
+        match options::open(chosen) {
             Ok(udp) => return Ok((udp, tcp)),
             // A free port for one may be taken for the other.
             Err(error) if addr.port() != 0 || tries >= 20 => return Err(error),
