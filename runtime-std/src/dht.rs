@@ -1,6 +1,6 @@
 //! The handle for people who want no loop of their own.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use crate::builder::Builder;
 use crate::driver::{Driver, Waker};
 use crate::engine::{self, Answered, Command, Job, Ledger, Machine, Office};
 use crate::error::Error;
+use crate::names::{self, Named};
 use crate::search::{Search, Stage};
 use crate::state::State;
 
@@ -135,7 +136,7 @@ impl Dht {
     }
 
     /// Adds nodes to begin with, `address:port` or `name:port`. Names are resolved on a thread of
-    /// their own.
+    /// their own, and again from time to time as long as they are not found.
     ///
     /// # Errors
     ///
@@ -161,26 +162,37 @@ impl Dht {
         self.command(move |_, ledger, _| ledger.resolving += count)?;
         // Only what it needs: a name that takes long to resolve keeps no handle alive.
         let (commands, waker) = (self.shared.commands.clone(), self.shared.waker.clone());
-        let resolve = move || {
-            for name in names {
-                let addrs: Vec<_> =
-                    name.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
-                let job: Job = Box::new(move |machine, ledger, now| {
-                    ledger.resolving -= 1;
-                    if addrs.is_empty() {
-                        ledger.unresolved.push(name);
+        let tell = move |name: &str, named: Named| {
+            let name = name.to_owned();
+            let is_news = named != Named::StillNot;
+            let job: Job = Box::new(move |machine, ledger, now| match named {
+                Named::Found(addrs) => {
+                    // It may have been missed the first time.
+                    let known = ledger.unresolved.iter().position(|other| *other == name);
+                    match known {
+                        Some(index) => drop(ledger.unresolved.swap_remove(index)),
+                        None => ledger.resolving = ledger.resolving.saturating_sub(1),
                     }
                     for addr in addrs {
                         machine.add_source(addr);
                     }
                     ledger.resolved(machine, now);
-                });
-                if commands.send(Command::Dht(job)).is_err() {
-                    return;
                 }
+                Named::NotFound => {
+                    ledger.resolving = ledger.resolving.saturating_sub(1);
+                    ledger.unresolved.push(name);
+                    ledger.resolved(machine, now);
+                }
+                Named::StillNot => {}
+            });
+            let is_there = commands.send(Command::Dht(job)).is_ok();
+            // No news wakes nobody; that it can be told shows that somebody is there.
+            if is_news {
                 waker.wake();
             }
+            is_there
         };
+        let resolve = move || names::resolve(names, names::RETRY, names::look_up, tell);
         std::thread::Builder::new()
             .name("tinybt-names".into())
             .spawn(resolve)
@@ -188,7 +200,7 @@ impl Dht {
             .map_err(Error::Socket)
     }
 
-    /// Names that were to be resolved and were not.
+    /// Names that were to be resolved and were not, so far.
     ///
     /// # Errors
     ///

@@ -23,6 +23,7 @@ pub mod fetch;
 #[cfg(feature = "finder")]
 mod finder;
 mod handler;
+mod names;
 mod search;
 mod state;
 #[cfg(feature = "finder")]
