@@ -136,15 +136,28 @@ impl Destinations {
         Instant::from_micros(next)
     }
 
+    /// Whether an address was contacted in this minute, as far as is known; at times one that was
+    /// not.
+    pub fn knows(&self, now: Instant, addr: &SocketAddr) -> bool {
+        let (word, bit) = Self::place(addr);
+        let is_set = self.seen.get(word).is_some_and(|word| word & bit != 0);
+        is_set && self.window == Self::window_of(now)
+    }
+
     /// Counts a contact.
     pub fn note(&mut self, now: Instant, addr: &SocketAddr) {
-        if self.per_minute.is_none() {
-            return;
-        }
         let window = Self::window_of(now);
         if window != self.window {
             *self = Self { window, ..Self::new(self.per_minute) };
         }
+        let (word, bit) = Self::place(addr);
+        let Some(word) = self.seen.get_mut(word) else { return };
+        self.count += u32::from(*word & bit == 0);
+        *word |= bit;
+    }
+
+    /// Where an address falls: a word, and a bit in it.
+    fn place(addr: &SocketAddr) -> (usize, u64) {
         let mut hasher = SipHasher13::new();
         match addr.ip() {
             IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
@@ -152,9 +165,6 @@ impl Destinations {
         }
         hasher.write_u16(addr.port());
         let hash = hasher.finish();
-        let bit = 1u64 << (hash & 63);
-        let Some(word) = self.seen.get_mut((hash >> 6) as usize % Self::WORDS) else { return };
-        self.count += u32::from(*word & bit == 0);
-        *word |= bit;
+        ((hash >> 6) as usize % Self::WORDS, 1 << (hash & 63))
     }
 }

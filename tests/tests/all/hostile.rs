@@ -511,6 +511,19 @@ fn an_answer_that_cannot_be_sent_is_refused_while_somebody_listens() {
 }
 
 #[test]
+fn who_was_asked_proves_nothing_by_asking_back() {
+    // A NAT lets in whom we have contacted.
+    let mut sim = Sim::new(node(1, Config::new(Family::V4)), |_, _| None);
+    sim.node.add_source(addr(1));
+    sim.run(ms(1));
+    assert_eq!(sim.sent, [addr(1)]);
+    sim.node.handle_datagram(sim.now, addr(1), &query("", "ping", "aa")).unwrap();
+    assert!(!sim.node.status(sim.now).reachable);
+    sim.node.handle_datagram(sim.now, addr(2), &query("", "ping", "aa")).unwrap();
+    assert!(sim.node.status(sim.now).reachable);
+}
+
+#[test]
 fn timeouts_the_wrong_way_round_are_only_short() {
     for (min, max) in [(100, 50), (5_000, 50), (0, 0)] {
         let mut config = Config::private(Family::V4);

@@ -144,8 +144,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if self.table.asked_us(now, &contact) {
             return true;
         }
-        // Nobody we asked lately: somebody who found us by himself.
-        self.reachable = true;
+        // Nobody we asked lately, whom a NAT would let in: somebody who found us by himself.
+        self.reachable |= !self.destinations.knows(now, &contact.addr);
         self.consider(now, contact);
         false
     }
