@@ -184,7 +184,7 @@ impl Registry {
         if announce.event == Happening::Stopped {
             if let Some(swarm) = self.swarms.get_mut(&announce.info_hash) {
                 let crowd = swarm.crowd(family);
-                if let Some(index) = crowd.find(packed, &announce.peer_id, len) {
+                if let Some(index) = crowd.find(0, packed, &announce.peer_id) {
                     crowd.remove(index, len);
                 }
             }
@@ -201,8 +201,10 @@ impl Registry {
         let crowd = swarm.crowd(family);
         crowd.sweep(now, len);
         // One by its address and perhaps another by its id.
-        while let Some(index) = crowd.find(packed, &announce.peer_id, len) {
+        let mut from = 0;
+        while let Some(index) = crowd.find(from, packed, &announce.peer_id) {
             crowd.remove(index, len);
+            from = index;
         }
         if crowd.rows.len() >= most {
             return false;
@@ -282,9 +284,24 @@ impl Registry {
 }
 
 impl Crowd {
-    /// A peer by its address, or by its id where it has moved to another port.
-    fn find(&self, packed: &[u8], id: &PeerId, len: usize) -> Option<usize> {
-        let mut rows = self.packed.chunks_exact(len).zip(&self.rows);
-        rows.position(|(bytes, row)| bytes == packed || row.id == *id)
+    /// The first peer from an index on that has this address, or this id where it has moved to
+    /// another port.
+    fn find(&self, from: usize, packed: &[u8], id: &PeerId) -> Option<usize> {
+        match packed.len() {
+            6 => self.find_packed::<6>(from, packed, id),
+            _ => self.find_packed::<18>(from, packed, id),
+        }
+    }
+
+    fn find_packed<const LEN: usize>(
+        &self,
+        from: usize,
+        packed: &[u8],
+        id: &PeerId,
+    ) -> Option<usize> {
+        let packed: &[u8; LEN] = packed.try_into().ok()?;
+        let (addresses, _) = self.packed.as_chunks::<LEN>();
+        let mut rows = addresses.iter().zip(&self.rows).skip(from);
+        rows.position(|(address, row)| address == packed || row.id == *id).map(|at| from + at)
     }
 }
