@@ -1,17 +1,14 @@
 //! The handle that asks the DHT and all trackers at once.
 
-use std::sync::mpsc::channel;
-
 use tinybt_core::InfoHash;
 use tinybt_core::announce::Counts;
 use tinybt_core::finder::Wanted;
 use tinybt_core::tracker::udp::Patience;
+use tinybt_runtime::Error;
 
-use crate::desk::Job;
 use crate::dht::Dht;
-use crate::engine::Command;
-use crate::error::Error;
 use crate::swarm::Swarm;
+use crate::wait::wait;
 
 /// Finds the peers of torrents: asks the DHT and every tracker at once, on the DHT's thread and
 /// sockets. Clones are handles to the same.
@@ -49,11 +46,8 @@ impl Finder {
     ///
     /// [`Error::Stopped`]. What goes wrong with single sources is told by the [`Swarm`].
     pub fn find(&self, wanted: Wanted) -> Result<Swarm, Error> {
-        let (tell, told) = channel();
-        self.command(Box::new(move |finder, desk, now| {
-            desk.search(finder.search(now, wanted), tell);
-        }))?;
-        Ok(Swarm::new(self.clone(), told))
+        let swarm = tinybt_runtime::Finder::new(self.dht.handle().clone()).find(wanted)?;
+        Ok(Swarm::new(swarm, self.dht.clone()))
     }
 
     /// Asks one tracker for the counts of swarms, and waits for its answer. Those that it does not
@@ -68,19 +62,7 @@ impl Finder {
         swarms: &[InfoHash],
         patience: Patience,
     ) -> Result<Vec<(InfoHash, Counts)>, Error> {
-        let (tell, told) = channel();
-        let (asked, swarms) = (url.to_owned(), swarms.to_vec());
-        self.command(Box::new(move |finder, desk, now| {
-            match finder.scrape(now, &asked, &swarms, patience) {
-                Ok(scrape) => desk.scrape(scrape, tell),
-                Err(error) => drop(tell.send(Err(error.to_string()))),
-            }
-        }))?;
-        let answer = told.recv().map_err(|_| Error::Stopped)?;
-        answer.map_err(|reason| Error::Tracker { url: url.to_owned(), reason })
-    }
-
-    pub(crate) fn command(&self, job: Job) -> Result<(), Error> {
-        self.dht.send(Command::Finder(job))
+        let finder = tinybt_runtime::Finder::new(self.dht.handle().clone());
+        wait(finder.scrape(url, swarms, patience))
     }
 }

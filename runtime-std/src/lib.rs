@@ -6,42 +6,44 @@
 //!   search under way. HTTP trackers need the feature `http`, those over TLS `tls`.
 //! - [`Driver`] is the loop itself, for any [`tinybt_core::Machine`].
 //!
-//! The feature `cli` adds the program `tinybt`; a library user does not pay for it.
+//! The same without threads is `tinybt-smol`. The feature `cli` adds the program `tinybt`; a library
+//! user does not pay for it.
 #![forbid(unsafe_code)]
 
-mod builder;
-#[cfg(feature = "finder")]
-mod desk;
 mod dht;
 mod driver;
-mod engine;
-#[cfg(feature = "finder")]
-mod errands;
-mod error;
-#[cfg(feature = "http")]
-pub mod fetch;
 #[cfg(feature = "finder")]
 mod finder;
-mod handler;
-mod names;
 mod search;
-mod state;
 #[cfg(feature = "finder")]
 mod swarm;
+mod thread;
+mod wait;
 
-pub use builder::{Builder, PUBLIC_ROUTERS};
-pub use dht::{Dht, Overview, Pong};
-pub use driver::{Driver, Waker};
-pub use engine::{Answered, Finished};
-pub use error::Error;
+pub use dht::Dht;
+pub use driver::Driver;
 #[cfg(feature = "finder")]
 pub use finder::Finder;
-pub use handler::{Handler, Reply};
 pub use search::{Found, Search};
-pub use state::State;
 #[cfg(feature = "finder")]
-pub use swarm::{Peer, Sighting, Swarm, Tracker};
+pub use swarm::Swarm;
+pub use thread::Thread;
 pub use tinybt_core as core;
+#[cfg(feature = "http")]
+pub use tinybt_runtime::fetch;
+pub use tinybt_runtime::{
+    Answered, Error, Finished, Handler, Overview, PUBLIC_ROUTERS, Pong, Reply, State,
+};
+#[cfg(feature = "finder")]
+pub use tinybt_runtime::{Peer, Sighting, Tracker};
+
+/// Makes a [`Dht`].
+///
+/// ```no_run
+/// let dht = tinybt_std::Dht::builder().bootstrap(tinybt_std::PUBLIC_ROUTERS).start()?;
+/// # Ok::<(), tinybt_std::Error>(())
+/// ```
+pub type Builder = tinybt_runtime::Builder<Thread>;
 
 /// What the README shows compiles.
 #[cfg(all(doctest, feature = "tls"))]

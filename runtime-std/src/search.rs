@@ -1,39 +1,22 @@
 //! A lookup under way: an iterator of peers as they are found.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tinybt_core::dht::{LookupId, Pair};
+use tinybt_runtime::{Error, Finished};
 
 use crate::dht::Dht;
-use crate::driver::stopwatch;
-use crate::engine::{Finished, Told};
-use crate::error::Error;
+use crate::wait::{wait, within};
 
 /// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
 /// the lookup when it is dropped.
 ///
-/// What is found and not yet read waits in memory, bounded by what one lookup can find: the
-/// capacity `peers_per_lookup` and a few thousand peers more at the most.
+/// What is found and not yet read waits in memory: 8,192 peers at the most, others are
+/// [missed](Search::missed).
 pub struct Search {
-    dht: Dht,
-    told: Receiver<Told>,
-    stage: Arc<Mutex<Stage>>,
-    open: usize,
-    finished: Vec<Finished>,
-    over: bool,
-}
-
-/// Where a search is, as the DHT's thread knows it: it may be told to end before it has begun.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Stage {
-    /// Waits for somebody to ask.
-    #[default]
-    Waiting,
-    Begun(Pair<LookupId>),
-    Cancelled,
+    // Dropped before the handle that keeps the thread alive.
+    inner: tinybt_runtime::Search,
+    _dht: Dht,
 }
 
 /// What a search has to say.
@@ -48,53 +31,22 @@ pub enum Found {
 }
 
 impl Search {
-    pub(crate) fn new(dht: Dht, told: Receiver<Told>, stage: Arc<Mutex<Stage>>) -> Self {
-        Self { dht, told, stage, open: 0, finished: Vec::new(), over: false }
+    pub(crate) fn new(inner: tinybt_runtime::Search, dht: Dht) -> Self {
+        Self { inner, _dht: dht }
     }
 
     /// The next peer, waiting for it no longer than this.
     pub fn next_within(&mut self, time: Duration) -> Found {
-        let spent = stopwatch();
-        while !self.over {
-            let told = match self.told.recv_timeout(time.saturating_sub(spent())) {
-                Ok(told) => told,
-                Err(RecvTimeoutError::Timeout) => return Found::Nothing,
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.over = true;
-                    break;
-                }
-            };
-            if let Some(peer) = self.hear(told) {
-                return Found::Peer(peer);
-            }
+        match within(time, |context| self.inner.poll_next(context)) {
+            Some(Some(peer)) => Found::Peer(peer),
+            Some(None) => Found::End,
+            None => Found::Nothing,
         }
-        Found::End
-    }
-
-    fn hear(&mut self, told: Told) -> Option<SocketAddr> {
-        match told {
-            Told::Began(pair) => self.open = pair.iter().count(),
-            Told::Peer(peer) => return Some(peer),
-            Told::Finished(finished) => {
-                self.finished.push(finished);
-                self.open -= 1;
-                self.over = self.open == 0;
-            }
-        }
-        None
     }
 
     /// Ends the lookup early. What it found so far is still told, and how it went.
     pub fn cancel(&mut self) {
-        let stage = self.stage.clone();
-        // On the thread, where it has either begun or not.
-        let _ = self.dht.command(move |machine, _, now| {
-            let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Stage::Begun(pair) = *stage {
-                pair.iter().for_each(|lookup| machine.cancel(now, lookup));
-            }
-            *stage = Stage::Cancelled;
-        });
+        self.inner.cancel();
     }
 
     /// Waits for the end, and says how it went in each family; nothing if it was cancelled before
@@ -104,18 +56,17 @@ impl Search {
     ///
     /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
     pub fn finish(&mut self) -> Result<&[Finished], Error> {
-        while self.next().is_some() {}
-        let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.finished.is_empty() && !matches!(stage, Stage::Cancelled) {
-            let running = self.dht.overview().is_ok();
-            return Err(if running { Error::Busy } else { Error::Stopped });
-        }
-        Ok(&self.finished)
+        wait(self.inner.finish())
     }
 
     /// How it went in the families where it is over.
     pub fn finished(&self) -> &[Finished] {
-        &self.finished
+        self.inner.finished()
+    }
+
+    /// Peers that nobody will be told of because too many waited to be read.
+    pub fn missed(&self) -> u64 {
+        self.inner.missed()
     }
 }
 
@@ -123,24 +74,6 @@ impl Iterator for Search {
     type Item = SocketAddr;
 
     fn next(&mut self) -> Option<SocketAddr> {
-        while !self.over {
-            match self.told.recv() {
-                Ok(told) => {
-                    if let Some(peer) = self.hear(told) {
-                        return Some(peer);
-                    }
-                }
-                Err(_) => self.over = true,
-            }
-        }
-        None
-    }
-}
-
-impl Drop for Search {
-    fn drop(&mut self) {
-        if !self.over {
-            self.cancel();
-        }
+        wait(self.inner.next())
     }
 }

@@ -8,16 +8,17 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use serde_json::json;
+use tinybt_std::Driver;
 use tinybt_std::core::announce::Counts;
 use tinybt_std::core::tracker::http::{Announced, write_announced};
 use tinybt_std::core::tracker::server::{Registry, RegistryLimits, UdpServer, respond};
-use tinybt_std::{Driver, Waker};
 
 use crate::args::{Format, Tracker};
 use crate::exit::{Failure, Found, interrupted};
@@ -64,7 +65,7 @@ impl Server {
                 let (answer, answered) = channel();
                 let target = target.to_owned();
                 requests.send(Request { from, target, answer }).ok()?;
-                waker.wake();
+                waker.wake_by_ref();
                 answered.recv().ok()
             });
             served.push((addr, thread));
@@ -76,7 +77,7 @@ impl Server {
             {
                 while let Ok(Request { from, target, answer }) = inbox.try_recv() {
                     let now = driver.now();
-                    let registry = &mut driver.machine.registry;
+                    let registry = &mut driver.machine().registry;
                     let _ = answer.send(respond(registry, now, from, &target, random.next_u32()));
                 }
             }
@@ -118,7 +119,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some((waker, thread)) = self.udp.take() {
-            waker.wake();
+            waker.wake_by_ref();
             let _ = thread.join();
         }
         for (addr, thread) in self.http.drain(..) {

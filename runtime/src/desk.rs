@@ -1,18 +1,16 @@
-//! Whom to tell of what the finder tells, and who runs its errands. Lives on the thread.
+//! Whom to tell of what the finder tells, and who runs its errands.
 
 use std::collections::HashMap;
-use std::sync::mpsc::Sender;
 
 use tinybt_core::InfoHash;
 use tinybt_core::Instant;
 use tinybt_core::announce::Counts;
 use tinybt_core::finder::{Event, ScrapeId, SearchId};
 
-use crate::builder::Builder;
-use crate::driver::Waker;
-use crate::engine::{Command, Finished, Hosted};
+use crate::engine::Hosted;
 use crate::errands::Errands;
-use crate::error::Error;
+use crate::ledger::Finished;
+use crate::mailbox::Sender;
 use crate::swarm::{Peer, Told, Tracker};
 
 /// A command to the finder.
@@ -34,17 +32,11 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(
-        builder: &Builder,
-        commands: Sender<Command>,
-        waker: Waker,
-    ) -> Result<Self, Error> {
-        let errands = Errands::new(builder, commands, waker)?;
-        Ok(Self { searches: HashMap::new(), scrapes: HashMap::new(), errands })
+    pub(crate) fn new(errands: Errands) -> Self {
+        Self { searches: HashMap::new(), scrapes: HashMap::new(), errands }
     }
 
     pub(crate) fn search(&mut self, search: SearchId, tell: Sender<Told>) {
-        let _ = tell.send(Told::Began(search));
         self.searches.insert(search, tell);
     }
 
@@ -67,7 +59,7 @@ impl Desk {
                     return;
                 };
                 let next_in = status.next.map(|next| next.since(now));
-                let told = Told::Tracker(tracker, Tracker { status, next_in });
+                let told = Told::Tracker(tracker, Box::new(Tracker { status, next_in }));
                 self.tell(finder, now, search, told);
             }
             Event::Looked { search, lookup, outcome } => {
@@ -77,13 +69,11 @@ impl Desk {
                     trace: finder.dht.trace(lookup).to_vec(),
                     closest: finder.dht.closest(lookup).collect(),
                 };
-                self.tell(finder, now, search, Told::Looked(finished));
+                self.tell(finder, now, search, Told::Looked(Box::new(finished)));
             }
             Event::Finished { search } => {
                 self.tell(finder, now, search, Told::Finished);
                 self.searches.remove(&search);
-                // A thread that is to end waits for the last search to be over, and for this.
-                self.errands.wake();
             }
             Event::Scraped { scrape, swarm, counts } => {
                 if let Some(row) = self.scrapes.get_mut(&scrape) {
@@ -102,7 +92,7 @@ impl Desk {
     }
 
     fn tell(&mut self, finder: &mut Hosted, now: Instant, search: SearchId, told: Told) {
-        let gone = self.searches.get(&search).is_some_and(|tell| tell.send(told).is_err());
+        let gone = self.searches.get(&search).is_some_and(|tell| tell.post(told).is_err());
         if gone {
             // Nobody listens any more.
             finder.stop(now, search);

@@ -1,108 +1,42 @@
-//! What runs on the thread: the driver, the commands that come from handles, and whom to tell of
-//! what the machine tells. With the feature `finder` the machine is a finder around the DHT.
+//! Who waits for which lookup and which answer of the DHT, and telling them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
 use tinybt_core::dht::{
-    AskError, AskId, Dual, Event, Heap, Hop, LookupId, Outcome, Pair, QuestionId, SAVE_MAX,
+    AskError, AskId, Dual, Event, Heap, Hop, LookupId, Outcome, Pair, QuestionId,
 };
 use tinybt_core::wire::krpc::{Body, Question};
 use tinybt_core::{Contact, Family, Instant};
 
-use crate::driver::Driver;
 use crate::error::Error;
 use crate::handler::{Handler, Reply};
-use crate::state::State;
+use crate::mailbox::{Post, Sender, Weight};
+use crate::names::Named;
 
 pub(crate) type Machine = Dual<Heap, ChaCha12Rng>;
 
-/// What the driver drives.
-#[cfg(feature = "finder")]
-pub(crate) type Hosted = tinybt_core::finder::Finder<Heap, ChaCha12Rng>;
-#[cfg(not(feature = "finder"))]
-pub(crate) type Hosted = Machine;
-
 /// A command to the DHT.
 pub(crate) type Job = Box<dyn FnOnce(&mut Machine, &mut Ledger, Instant) + Send>;
-
-/// Something to be done on the thread.
-pub(crate) enum Command {
-    Dht(Job),
-    #[cfg(feature = "finder")]
-    Finder(crate::desk::Job),
-}
-
-/// Who is to be told what.
-pub(crate) struct Office {
-    pub(crate) ledger: Ledger,
-    #[cfg(feature = "finder")]
-    pub(crate) desk: crate::desk::Desk,
-}
-
-#[cfg(feature = "finder")]
-impl Office {
-    fn hear(&mut self, hosted: &mut Hosted, now: Instant, event: tinybt_core::finder::Event) {
-        match event {
-            tinybt_core::finder::Event::Dht(event) => self.ledger.hear(&mut hosted.dht, now, event),
-            event => self.desk.hear(hosted, now, event),
-        }
-    }
-
-    fn obey(&mut self, hosted: &mut Hosted, now: Instant, command: Command) {
-        match command {
-            Command::Dht(job) => job(&mut hosted.dht, &mut self.ledger, now),
-            Command::Finder(job) => job(hosted, &mut self.desk, now),
-        }
-        hosted.hold_dht(self.ledger.resolving > 0);
-        if self.ledger.stop {
-            // Trackers that know us are told that we go; the machine bounds how long that takes.
-            hosted.stop_all(now);
-        }
-    }
-
-    fn is_done(&self, hosted: &Hosted) -> bool {
-        self.ledger.stop && hosted.searches() == 0
-    }
-}
-
-#[cfg(not(feature = "finder"))]
-impl Office {
-    fn hear(&mut self, hosted: &mut Hosted, now: Instant, event: Event) {
-        self.ledger.hear(hosted, now, event);
-    }
-
-    fn obey(&mut self, hosted: &mut Hosted, now: Instant, command: Command) {
-        let Command::Dht(job) = command;
-        job(hosted, &mut self.ledger, now);
-    }
-
-    fn is_done(&self, _: &Hosted) -> bool {
-        self.ledger.stop
-    }
-}
-
-#[cfg(feature = "finder")]
-fn nodes(hosted: &Hosted) -> &Machine {
-    &hosted.dht
-}
-
-#[cfg(not(feature = "finder"))]
-fn nodes(hosted: &Hosted) -> &Machine {
-    hosted
-}
 
 /// What a lookup tells whoever began it.
 #[derive(Debug)]
 pub(crate) enum Told {
     Began(Pair<LookupId>),
     Peer(SocketAddr),
-    Finished(Finished),
+    Finished(Box<Finished>),
+}
+
+impl Post for Told {
+    fn weight(&self) -> Weight {
+        match self {
+            Told::Peer(_) => Weight::Spare,
+            Told::Began(_) | Told::Finished(_) => Weight::Must,
+        }
+    }
 }
 
 /// How a lookup of one family ended.
@@ -137,7 +71,9 @@ pub(crate) struct Ledger {
     pub(crate) resolving: usize,
     pub(crate) unresolved: Vec<String>,
     waiting: Vec<Job>,
-    stop: bool,
+    pub(crate) stop: bool,
+    /// Whoever waits for the end.
+    pub(crate) stoppers: Vec<Sender<Result<(), Error>>>,
 }
 
 impl Ledger {
@@ -145,9 +81,10 @@ impl Ledger {
         Self { handler, ..Self::default() }
     }
 
-    /// Ends the thread once the present turn is over.
-    pub(crate) fn stop(&mut self) {
+    /// Ends it all once the present turn is over, and tells of the end.
+    pub(crate) fn stop(&mut self, tell: Sender<Result<(), Error>>) {
         self.stop = true;
+        self.stoppers.push(tell);
     }
 
     /// Does something once there is somebody to ask, or no hope of it.
@@ -162,8 +99,36 @@ impl Ledger {
         }
     }
 
+    /// Something became of a name.
+    pub(crate) fn named(
+        &mut self,
+        machine: &mut Machine,
+        now: Instant,
+        name: String,
+        named: Named,
+    ) {
+        match named {
+            Named::Found(addrs) => {
+                // It may have been missed the first time.
+                match self.unresolved.iter().position(|other| *other == name) {
+                    Some(index) => drop(self.unresolved.swap_remove(index)),
+                    None => self.resolving = self.resolving.saturating_sub(1),
+                }
+                for addr in addrs {
+                    machine.add_source(addr);
+                }
+            }
+            Named::NotFound => {
+                self.resolving = self.resolving.saturating_sub(1);
+                self.unresolved.push(name);
+            }
+            Named::StillNot => return,
+        }
+        self.resolved(machine, now);
+    }
+
     /// Names were resolved.
-    pub(crate) fn resolved(&mut self, machine: &mut Machine, now: Instant) {
+    fn resolved(&mut self, machine: &mut Machine, now: Instant) {
         for job in std::mem::take(&mut self.waiting) {
             self.when_ready(machine, now, job);
         }
@@ -171,7 +136,7 @@ impl Ledger {
 
     /// Notes who is to be told of a lookup.
     pub(crate) fn lookup(&mut self, pair: Pair<LookupId>, tell: Sender<Told>) {
-        let _ = tell.send(Told::Began(pair));
+        let _ = tell.post(Told::Began(pair));
         for lookup in pair.iter() {
             self.lookups.insert(lookup, tell.clone());
         }
@@ -197,10 +162,11 @@ impl Ledger {
         let _ = tell.send(Err(error));
     }
 
-    fn hear(&mut self, machine: &mut Machine, now: Instant, event: Event) {
+    /// Passes on what the DHT tells.
+    pub(crate) fn hear(&mut self, machine: &mut Machine, now: Instant, event: Event) {
         match event {
             Event::Peer { lookup, peer } => {
-                let told = self.lookups.get(&lookup).map(|tell| tell.send(Told::Peer(peer)));
+                let told = self.lookups.get(&lookup).map(|tell| tell.post(Told::Peer(peer)));
                 // Nobody listens any more.
                 if told.is_some_and(|told| told.is_err()) {
                     machine.cancel(now, lookup);
@@ -208,12 +174,12 @@ impl Ledger {
             }
             Event::Finished { lookup, outcome } => {
                 let Some(tell) = self.lookups.remove(&lookup) else { return };
-                let _ = tell.send(Told::Finished(Finished {
+                let _ = tell.post(Told::Finished(Box::new(Finished {
                     family: lookup.family(),
                     outcome,
                     trace: machine.trace(lookup).to_vec(),
                     closest: machine.closest(lookup).collect(),
-                }));
+                })));
             }
             Event::Answered { ask, rtt } => {
                 let datagram = machine.answer_raw(ask).unwrap_or_default().to_vec();
@@ -252,38 +218,4 @@ impl Ledger {
             Reply::Default => Ok(()),
         };
     }
-}
-
-/// The thread, until it is stopped or waiting fails.
-pub(crate) fn run(
-    mut driver: Driver<Hosted>,
-    mut office: Office,
-    commands: &Receiver<Command>,
-    state: Option<PathBuf>,
-) -> Result<(), Error> {
-    let mut result = Ok(());
-    while !office.is_done(&driver.machine) && result.is_ok() {
-        result = driver.turn(|hosted, now, event| office.hear(hosted, now, event));
-        while let Ok(command) = commands.try_recv() {
-            let now = driver.now();
-            office.obey(&mut driver.machine, now, command);
-        }
-    }
-    if let Some(path) = state {
-        save(nodes(&driver.machine), &path)?;
-    }
-    result.map_err(Error::Socket)
-}
-
-/// Writes the state of both nodes.
-pub(crate) fn save(machine: &Machine, path: &std::path::Path) -> Result<(), Error> {
-    let of = |family| {
-        let node = machine.node(family)?;
-        let mut bytes = vec![0; SAVE_MAX];
-        let len = node.save(&mut bytes);
-        bytes.truncate(len);
-        (len > 0).then_some(bytes)
-    };
-    let state = State { v4: of(Family::V4), v6: of(Family::V6) };
-    state.store(path).map_err(|source| Error::State { path: path.to_owned(), source })
 }

@@ -21,7 +21,7 @@ use ureq::config::IpFamily;
 use ureq::http::{HeaderValue, Response, Uri};
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
-use crate::driver::stopwatch;
+use crate::pump::stopwatch;
 
 /// Longer than anybody waits, and short enough to be added to an instant.
 const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 86_400);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use tinybt_std::core::Family;
-use tinybt_std::fetch::{FetchError, Fetched, Fetcher, HttpConfig};
+use tinybt_runtime::core::Family;
+use tinybt_runtime::fetch::{FetchError, Fetched, Fetcher, HttpConfig};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -62,7 +62,7 @@ pub enum Error {
         /// Why, in its own words if it has any.
         reason: String,
     },
-    /// The DHT's thread has ended.
+    /// The DHT has ended.
     Stopped,
 }
 

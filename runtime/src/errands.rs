@@ -1,23 +1,23 @@
-//! What the finder wants done that blocks: names resolved, URLs fetched. On a few threads of its
-//! own, which end when there is nothing to do.
+//! What the finder wants done that blocks: names resolved, URLs fetched. Done by the host, so many
+//! at a time.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tinybt_core::finder::{Errand, ErrandId};
 
-use crate::builder::Builder;
-use crate::driver::Waker;
 use crate::engine::Command;
-use crate::error::Error;
+use crate::host::Host;
+use crate::mailbox::Sender;
 
 /// Errands that are run at once; more wait.
 const WORKERS_MAX: usize = 32;
 
 /// Runs errands, and brings back what came of them.
 pub(crate) struct Errands {
+    host: Arc<dyn Host>,
     worker: Worker,
     queue: Arc<Mutex<Queue>>,
 }
@@ -30,32 +30,24 @@ struct Queue {
 
 #[derive(Clone)]
 struct Worker {
+    /// Uncounted: an errand keeps nothing alive.
     commands: Sender<Command>,
-    waker: Waker,
     #[cfg(feature = "http")]
     fetcher: crate::fetch::Fetcher,
 }
 
 impl Errands {
-    #[cfg_attr(not(feature = "http"), expect(unused_variables, clippy::unnecessary_wraps))]
     pub(crate) fn new(
-        builder: &Builder,
+        host: Arc<dyn Host>,
         commands: Sender<Command>,
-        waker: Waker,
-    ) -> Result<Self, Error> {
+        #[cfg(feature = "http")] fetcher: crate::fetch::Fetcher,
+    ) -> Self {
         let worker = Worker {
             commands,
-            waker,
             #[cfg(feature = "http")]
-            fetcher: crate::fetch::Fetcher::new(builder.http.clone())
-                .map_err(|error| Error::Http(error.to_string()))?,
+            fetcher,
         };
-        Ok(Self { worker, queue: Arc::default() })
-    }
-
-    /// Ends the waiting of the thread.
-    pub(crate) fn wake(&self) {
-        self.worker.waker.wake();
+        Self { host, worker, queue: Arc::default() }
     }
 
     /// Takes one back that was not begun; returns whether it was not.
@@ -80,11 +72,11 @@ impl Errands {
             return;
         }
         let (worker, shared) = (self.worker.clone(), self.queue.clone());
-        let thread = std::thread::Builder::new().name("tinybt-errand".into());
-        if thread.spawn(move || work(&worker, &shared)).is_ok() {
+        let work = Box::new(move || work(&worker, &shared));
+        if self.host.run(Duration::ZERO, work).is_ok() {
             queue.workers += 1;
         }
-        // Without a thread it waits for one that is at work, or for the finder to give it up.
+        // Without a place it waits for one that is at work, or for the finder to give it up.
     }
 }
 
@@ -117,10 +109,8 @@ impl Worker {
                 })
             }
         };
-        // Nobody is there any more when the thread has ended.
-        if self.commands.send(Command::Finder(job)).is_ok() {
-            self.waker.wake();
-        }
+        // Nobody may be there any more.
+        let _ = self.commands.send(Command::Finder(job));
     }
 
     #[cfg(feature = "http")]

@@ -1,0 +1,73 @@
+//! The thread that a DHT runs on, and threads for what blocks.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tinybt_runtime::{Builder, Engine, Error, Host, Hosted, Parts, Runtime, Work};
+
+use crate::dht::Dht;
+use crate::driver::Driver;
+
+/// The runtime: a thread for each DHT.
+#[derive(Clone, Copy, Debug)]
+pub enum Thread {}
+
+impl Runtime for Thread {
+    type Started = Dht;
+
+    fn start(builder: Builder<Self>) -> Result<Dht, Error> {
+        let Parts { hosted, sockets, engine, dht } = builder.build(Arc::new(Threads))?;
+        let driver = Driver::new(hosted, sockets).map_err(Error::Socket)?;
+        let thread = std::thread::Builder::new()
+            .name("tinybt".into())
+            .spawn(move || run(driver, engine))
+            .map_err(Error::Socket)?;
+        Ok(Dht::new(dht, thread))
+    }
+}
+
+#[cfg(feature = "finder")]
+impl tinybt_runtime::WithFinder for Thread {
+    type Finder = crate::Finder;
+
+    fn finder(started: Dht) -> crate::Finder {
+        crate::Finder::new(started)
+    }
+}
+
+/// A thread for each piece of work.
+struct Threads;
+
+impl Host for Threads {
+    fn run(&self, after: Duration, work: Work) -> io::Result<()> {
+        let run = move || {
+            std::thread::sleep(after);
+            work();
+        };
+        std::thread::Builder::new().name("tinybt-errand".into()).spawn(run).map(drop)
+    }
+}
+
+/// The thread, until it is stopped or waiting fails.
+fn run(mut driver: Driver<Hosted>, mut engine: Engine) -> Result<(), Error> {
+    let waker = driver.waker();
+    let mut context = Context::from_waker(&waker);
+    let mut result = Ok(());
+    while result.is_ok() {
+        let now = driver.now();
+        while let Poll::Ready(()) = engine.poll_command(driver.machine(), now, &mut context) {}
+        if engine.is_done(driver.machine()) {
+            break;
+        }
+        result = driver.turn(|hosted, now, event| {
+            engine.hear(hosted, now, event);
+            if engine.is_stopping() {
+                // This may have been the last thing to wait for.
+                waker.wake_by_ref();
+            }
+        });
+    }
+    engine.end(driver.machine(), result).finish()
+}

@@ -1,0 +1,320 @@
+//! The handle of a DHT, for people who want no loop of their own.
+
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tinybt_core::dht::{Busy, LookupId, Pair, Port, Stats, Status};
+use tinybt_core::wire::krpc::{self, Body, Question};
+use tinybt_core::{Contact, Id, InfoHash, Instant};
+
+use crate::engine::Command;
+use crate::error::Error;
+use crate::host::Host;
+use crate::ledger::{Answered, Job, Ledger, Machine};
+use crate::mailbox::{Sender, mailbox};
+use crate::names::{self, Named, Names};
+use crate::question::OwnedQuestion;
+use crate::search::{Search, Stage};
+use crate::setup::{Builder, Runtime};
+
+/// A DHT node for each address family. Clones are handles to the same; it ends, and the state is
+/// saved, when the last of them and the last [`Search`] is gone.
+///
+/// What it gives are futures of no executor in particular. They make progress as long as somebody
+/// drives the machine.
+pub struct Dht<R> {
+    pub(crate) commands: Commands,
+    addrs: Arc<[SocketAddr]>,
+    host: Arc<dyn Host>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Dht<R> {
+    fn clone(&self) -> Self {
+        let (commands, addrs) = (self.commands.clone(), self.addrs.clone());
+        Self { commands, addrs, host: self.host.clone(), runtime: PhantomData }
+    }
+}
+
+/// The answer to a ping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// The node's id.
+    pub id: Id,
+    /// The round trip.
+    pub rtt: Duration,
+    /// What it calls itself: `v`.
+    pub version: Option<Vec<u8>>,
+    /// Our address as it sees it (BEP 42).
+    pub external: Option<SocketAddr>,
+}
+
+/// How a node is, by family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// IPv4's state and counters.
+    pub v4: Option<(Status, Stats)>,
+    /// IPv6's.
+    pub v6: Option<(Status, Stats)>,
+}
+
+impl<R: Runtime> Dht<R> {
+    /// Says how it is to be.
+    pub fn builder() -> Builder<R> {
+        Builder::default()
+    }
+
+    /// Opens the sockets and begins: the same as [`Builder::start`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`].
+    pub fn bind(builder: Builder<R>) -> Result<R::Started, Error> {
+        builder.start()
+    }
+}
+
+impl<R> Dht<R> {
+    pub(crate) fn new(
+        commands: Sender<Command>,
+        addrs: Arc<[SocketAddr]>,
+        host: Arc<dyn Host>,
+    ) -> Self {
+        Self { commands: Commands(commands), addrs, host, runtime: PhantomData }
+    }
+
+    /// The addresses of its sockets.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Adds nodes to begin with, `address:port` or `name:port`. Names are resolved in the
+    /// background, and again from time to time as long as they are not found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`]; [`Error::Socket`] if there is no place to resolve names.
+    pub fn add_nodes<T: Into<String>>(
+        &self,
+        nodes: impl IntoIterator<Item = T>,
+    ) -> Result<(), Error> {
+        let mut names = Vec::new();
+        for node in nodes {
+            let node = node.into();
+            match node.parse::<SocketAddr>() {
+                Ok(addr) => self.commands.dht(move |machine, _, _| {
+                    machine.add_source(addr);
+                })?,
+                Err(_) => names.push(node),
+            }
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let count = names.len();
+        self.commands.dht(move |_, ledger, _| ledger.resolving += count)?;
+        // A name that takes long to resolve keeps no handle alive.
+        let commands = Commands(self.commands.0.uncounted());
+        let tell = move |name: &str, named: Named| {
+            let name = name.to_owned();
+            let named = commands.dht(move |machine, ledger, now| {
+                ledger.named(machine, now, name, named);
+            });
+            named.is_ok()
+        };
+        names::look_up(self.host.clone(), Names::new(names, tell)).map_err(Error::Socket)
+    }
+
+    /// Names that were to be resolved and were not, so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn unresolved(&self) -> Result<Vec<String>, Error> {
+        self.commands.inquire(|_, ledger, _| ledger.unresolved.clone()).await
+    }
+
+    /// Tells of a node from elsewhere, such as a `PORT` message: it is asked before it is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn add_node(&self, addr: SocketAddr) -> Result<(), Error> {
+        self.commands.dht(move |machine, _, _| {
+            machine.add_node(addr);
+        })
+    }
+
+    /// Leaves an address alone for a while.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn block(&self, addr: SocketAddr, how_long: Duration) -> Result<(), Error> {
+        self.commands.dht(move |machine, _, now| machine.block(now, addr, how_long))
+    }
+
+    /// Keeps a node in the routing table whatever happens, or no longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn protect(&self, addr: SocketAddr, protected: bool) -> Result<(), Error> {
+        self.commands.dht(move |machine, _, _| machine.protect(&addr, protected))
+    }
+
+    /// Looks for the peers of a swarm, each yielded as it is found.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`]; [`Error::Busy`] comes from [`Search::finish`].
+    pub fn get_peers(&self, info_hash: InfoHash) -> Result<Search, Error> {
+        self.search(move |machine, now| machine.get_peers(now, info_hash))
+    }
+
+    /// Looks for the peers of a swarm, then tells the closest nodes that we are one of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`].
+    pub fn announce(&self, info_hash: InfoHash, port: Port) -> Result<Search, Error> {
+        self.search(move |machine, now| machine.announce(now, info_hash, port))
+    }
+
+    /// Looks for the nodes closest to a point of the key space: see [`Search::finish`] for them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`].
+    pub fn find_node(&self, target: Id) -> Result<Search, Error> {
+        self.search(move |machine, now| machine.find_node(now, target))
+    }
+
+    fn search(
+        &self,
+        start: impl Fn(&mut Machine, Instant) -> Result<Pair<LookupId>, Busy> + Send + 'static,
+    ) -> Result<Search, Error> {
+        let (tell, told) = mailbox();
+        let stage = Arc::new(Mutex::new(Stage::Waiting));
+        let shared = stage.clone();
+        self.commands.dht(move |machine, ledger, now| {
+            let begin: Job = Box::new(move |machine, ledger, now| {
+                // Busy: the mailbox closes, and the search says so.
+                Stage::begin(&shared, || {
+                    let pair = start(machine, now).ok()?;
+                    ledger.lookup(pair, tell);
+                    Some(pair)
+                });
+            });
+            ledger.when_ready(machine, now, begin);
+        })?;
+        Ok(Search::new(self.commands.clone(), told, stage))
+    }
+
+    /// Asks a node whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Silent`], [`Error::Refused`], [`Error::Address`], [`Error::Answer`],
+    /// [`Error::Stopped`].
+    pub async fn ping(&self, addr: SocketAddr) -> Result<Pong, Error> {
+        let answered = self.ask(addr, Question::Ping).await?;
+        let message = krpc::decode(&answered.datagram).map_err(|_| Error::Answer(addr))?;
+        let Body::Response(response) = &message.body else { return Err(Error::Answer(addr)) };
+        Ok(Pong {
+            id: response.id().ok_or(Error::Answer(addr))?,
+            rtt: answered.rtt,
+            version: message.version.map(<[u8]>::to_vec),
+            external: message.external,
+        })
+    }
+
+    /// Asks a node for the nodes that it knows closest to a target.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::ping`].
+    pub async fn ask_nodes(&self, addr: SocketAddr, target: Id) -> Result<Vec<Contact>, Error> {
+        let answered = self.ask(addr, Question::FindNode { target, want: None }).await?;
+        let message = krpc::decode(&answered.datagram).map_err(|_| Error::Answer(addr))?;
+        let Body::Response(response) = &message.body else { return Err(Error::Answer(addr)) };
+        Ok(response.nodes().chain(response.nodes6()).collect())
+    }
+
+    /// Asks a node any question, and gives its answer as it came.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::ping`], and [`Error::Arguments`], [`Error::Busy`].
+    pub async fn ask(&self, addr: SocketAddr, question: Question<'_>) -> Result<Answered, Error> {
+        let owned = OwnedQuestion::of(question).ok_or(Error::Arguments)?;
+        let (tell, told) = mailbox();
+        self.commands.dht(move |machine, ledger, _| {
+            ledger.ask(machine, addr, &owned.question(), tell);
+        })?;
+        told.take().await.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// How it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn overview(&self) -> Result<Overview, Error> {
+        self.commands.overview().await
+    }
+
+    /// Ends it, whoever else has a handle. The future says whether the state was saved. Trackers
+    /// that know us are told that we go, which takes three seconds at the most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if the state could not be written, [`Error::Stopped`] if it had ended.
+    pub fn stop(&self) -> impl Future<Output = Result<(), Error>> + use<R> {
+        let (tell, told) = mailbox();
+        let sent = self.commands.dht(move |_, ledger, _| ledger.stop(tell));
+        async move {
+            sent?;
+            told.take().await.unwrap_or(Err(Error::Stopped))
+        }
+    }
+}
+
+/// The way to the machine.
+#[derive(Clone)]
+pub(crate) struct Commands(Sender<Command>);
+
+impl Commands {
+    pub(crate) fn send(&self, command: Command) -> Result<(), Error> {
+        self.0.send(command).map_err(|_| Error::Stopped)
+    }
+
+    pub(crate) fn dht(
+        &self,
+        job: impl FnOnce(&mut Machine, &mut Ledger, Instant) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.send(Command::Dht(Box::new(job)))
+    }
+
+    async fn inquire<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Machine, &mut Ledger, Instant) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (tell, told) = mailbox();
+        self.dht(move |machine, ledger, now| {
+            let _ = tell.send(look(machine, ledger, now));
+        })?;
+        told.take().await.ok_or(Error::Stopped)
+    }
+
+    pub(crate) async fn overview(&self) -> Result<Overview, Error> {
+        let look = |machine: &mut Machine, _: &mut Ledger, now| {
+            let of = |family| machine.node(family).map(|node| (node.status(now), *node.stats()));
+            let (v4, v6) = (of(tinybt_core::Family::V4), of(tinybt_core::Family::V6));
+            Overview { v4, v6 }
+        };
+        self.inquire(look).await
+    }
+}

@@ -1,0 +1,182 @@
+//! Between the machine and its handles: carries out commands, passes on what the machine tells,
+//! and knows when it is over. With the feature `finder` the machine is a finder around the DHT.
+
+use std::io;
+use std::path::PathBuf;
+use std::task::{Context, Poll};
+
+use tinybt_core::dht::SAVE_MAX;
+use tinybt_core::{Family, Instant};
+
+use crate::error::Error;
+use crate::ledger::{self, Ledger, Machine};
+use crate::mailbox::{Receiver, Sender};
+use crate::state::State;
+
+/// What a driver drives.
+#[cfg(feature = "finder")]
+pub type Hosted = tinybt_core::finder::Finder<tinybt_core::dht::Heap, chacha20::ChaCha12Rng>;
+/// What a driver drives.
+#[cfg(not(feature = "finder"))]
+pub type Hosted = Machine;
+
+type Event = <Hosted as tinybt_core::Machine>::Event;
+
+/// Something to be done where the machine is.
+pub(crate) enum Command {
+    Dht(ledger::Job),
+    #[cfg(feature = "finder")]
+    Finder(crate::desk::Job),
+}
+
+/// Tells whoever waits for something, and does what they want.
+///
+/// A loop gives it each event ([`Engine::hear`]) while the machine still has the event's rows, and
+/// lets it carry out commands ([`Engine::poll_command`]) until it [is done](Engine::is_done).
+pub struct Engine {
+    commands: Receiver<Command>,
+    ledger: Ledger,
+    #[cfg(feature = "finder")]
+    desk: crate::desk::Desk,
+    state: Option<PathBuf>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        commands: Receiver<Command>,
+        ledger: Ledger,
+        #[cfg(feature = "finder")] desk: crate::desk::Desk,
+        state: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            commands,
+            ledger,
+            #[cfg(feature = "finder")]
+            desk,
+            state,
+        }
+    }
+
+    /// Carries out the next command of a handle, if there is one. Otherwise the context's waker is
+    /// woken when there is.
+    pub fn poll_command(
+        &mut self,
+        hosted: &mut Hosted,
+        now: Instant,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let command = match self.ledger.stop {
+            false => self.commands.poll(context),
+            // Handles have had their say; errands have not.
+            true => self.commands.poll_uncounted(context).map(Some),
+        };
+        let Poll::Ready(command) = command else { return Poll::Pending };
+        match command {
+            Some(Command::Dht(job)) => job(dht(hosted), &mut self.ledger, now),
+            #[cfg(feature = "finder")]
+            Some(Command::Finder(job)) => job(hosted, &mut self.desk, now),
+            // The last handle is gone.
+            None => self.ledger.stop = true,
+        }
+        #[cfg(feature = "finder")]
+        {
+            hosted.hold_dht(self.ledger.resolving > 0);
+            if self.ledger.stop {
+                // Trackers that know us are told that we go; the machine bounds how long it takes.
+                hosted.stop_all(now);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Passes on what the machine tells, while its rows can still be read.
+    pub fn hear(&mut self, hosted: &mut Hosted, now: Instant, event: Event) {
+        #[cfg(feature = "finder")]
+        match event {
+            tinybt_core::finder::Event::Dht(event) => self.ledger.hear(&mut hosted.dht, now, event),
+            event => self.desk.hear(hosted, now, event),
+        }
+        #[cfg(not(feature = "finder"))]
+        self.ledger.hear(hosted, now, event);
+    }
+
+    /// Whether it is to end.
+    pub fn is_stopping(&self) -> bool {
+        self.ledger.stop
+    }
+
+    /// Whether it is to end, and nobody is left to be told that we go.
+    pub fn is_done(&self, hosted: &Hosted) -> bool {
+        #[cfg(feature = "finder")]
+        let searches = hosted.searches();
+        #[cfg(not(feature = "finder"))]
+        let (searches, _) = (0, hosted);
+        self.ledger.stop && searches == 0
+    }
+
+    /// What is left to be done when the loop has ended, for whatever reason.
+    pub fn end(self, hosted: &mut Hosted, result: io::Result<()>) -> Last {
+        let save = self.state.map(|path| (saved(dht(hosted)), path));
+        Last { save, result, stoppers: self.ledger.stoppers }
+    }
+}
+
+/// What is left to be done when the loop has ended.
+pub struct Last {
+    save: Option<(State, PathBuf)>,
+    result: io::Result<()>,
+    stoppers: Vec<Sender<Result<(), Error>>>,
+}
+
+impl Last {
+    /// Saves the state, which may block, and tells whoever waits for the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
+    pub fn finish(self) -> Result<(), Error> {
+        let saved = match self.save {
+            Some((state, path)) => {
+                state.store(&path).map_err(|source| Error::State { path: path.clone(), source })
+            }
+            None => Ok(()),
+        };
+        let result = saved.and(self.result.map_err(Error::Socket));
+        for stopper in self.stoppers {
+            let _ = stopper.send(result.as_ref().copied().map_err(again));
+        }
+        result
+    }
+}
+
+/// The same error for somebody else.
+fn again(error: &Error) -> Error {
+    let copy = |source: &io::Error| io::Error::new(source.kind(), source.to_string());
+    match error {
+        Error::State { path, source } => Error::State { path: path.clone(), source: copy(source) },
+        Error::Socket(source) => Error::Socket(copy(source)),
+        _ => Error::Stopped,
+    }
+}
+
+#[cfg(feature = "finder")]
+fn dht(hosted: &mut Hosted) -> &mut Machine {
+    &mut hosted.dht
+}
+
+#[cfg(not(feature = "finder"))]
+fn dht(hosted: &mut Hosted) -> &mut Machine {
+    hosted
+}
+
+/// What both nodes want to remember.
+fn saved(machine: &Machine) -> State {
+    let of = |family| {
+        let node = machine.node(family)?;
+        let mut bytes = vec![0; SAVE_MAX];
+        let len = node.save(&mut bytes);
+        bytes.truncate(len);
+        (len > 0).then_some(bytes)
+    };
+    State { v4: of(Family::V4), v6: of(Family::V6) }
+}

@@ -1,0 +1,18 @@
+//! What a runtime brings beside its loop.
+
+use std::io;
+use std::time::Duration;
+
+/// Something that may block: a name to be resolved, a URL to be fetched.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// A place for what blocks. At most 64 pieces of work are under way at once, and one more for the
+/// names of nodes that were not found yet.
+pub trait Host: Send + Sync + 'static {
+    /// Does some work elsewhere, after a while.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot; then the work is not done.
+    fn run(&self, after: Duration, work: Work) -> io::Result<()>;
+}

@@ -1,0 +1,248 @@
+//! What waits to be read on the other side: commands for the machine's side, answers and sightings
+//! for a handle.
+//!
+//! A channel of one reader that anybody can wait for who has a [`Waker`]: a future, a thread, a poll.
+//! Beyond what channels do, it is bounded without stopping the writer: what is told of the same
+//! thing replaces what still waits, and what is too much is counted in place of being kept.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Sightings that wait for somebody who does not read.
+pub(crate) const WAITING_MAX: usize = 8_192;
+
+/// How what is told counts if nobody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// It is kept whatever happens.
+    Must,
+    /// The last of its number is enough.
+    #[cfg_attr(not(feature = "finder"), allow(dead_code))]
+    State(u32),
+    /// It can be left out when too much waits.
+    Spare,
+}
+
+/// What is told within bounds.
+pub(crate) trait Post {
+    fn weight(&self) -> Weight;
+}
+
+/// The end to write to.
+pub(crate) struct Sender<T> {
+    shared: Arc<Mutex<Shared<T>>>,
+    /// Whether the reader is to know when it goes.
+    counts: bool,
+}
+
+/// The end to read from.
+pub(crate) struct Receiver<T>(Arc<Mutex<Shared<T>>>);
+
+/// Nobody reads any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+struct Shared<T> {
+    waiting: VecDeque<T>,
+    reader: Option<Waker>,
+    is_read: bool,
+    senders: usize,
+    missed: u64,
+}
+
+/// An empty one.
+pub(crate) fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
+    let (waiting, reader) = (VecDeque::new(), None);
+    let shared = Shared { waiting, reader, is_read: true, senders: 1, missed: 0 };
+    let shared = Arc::new(Mutex::new(shared));
+    (Sender { shared: shared.clone(), counts: true }, Receiver(shared))
+}
+
+fn lock<T>(shared: &Mutex<Shared<T>>) -> MutexGuard<'_, Shared<T>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T> Sender<T> {
+    /// Writes, whatever waits already.
+    pub(crate) fn send(&self, value: T) -> Result<(), Gone> {
+        self.put(|waiting| {
+            waiting.push_back(value);
+            true
+        })
+    }
+
+    /// Writes, and is left out of the count of those who keep the reader waiting.
+    pub(crate) fn uncounted(&self) -> Self {
+        Self { shared: self.shared.clone(), counts: false }
+    }
+
+    fn put(&self, add: impl FnOnce(&mut VecDeque<T>) -> bool) -> Result<(), Gone> {
+        let mut shared = lock(&self.shared);
+        if !shared.is_read {
+            return Err(Gone);
+        }
+        if !add(&mut shared.waiting) {
+            shared.missed += 1;
+            return Ok(());
+        }
+        let reader = shared.reader.take();
+        // The reader may want the lock at once.
+        drop(shared);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Ok(())
+    }
+}
+
+impl<T: Post> Sender<T> {
+    /// Writes within bounds.
+    pub(crate) fn post(&self, value: T) -> Result<(), Gone> {
+        let weight = value.weight();
+        self.put(|waiting| {
+            match weight {
+                Weight::Spare if waiting.len() >= WAITING_MAX => return false,
+                Weight::Must | Weight::Spare => waiting.push_back(value),
+                Weight::State(_) => match waiting.iter_mut().find(|old| old.weight() == weight) {
+                    Some(old) => *old = value,
+                    None => waiting.push_back(value),
+                },
+            }
+            true
+        })
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        lock(&self.shared).senders += usize::from(self.counts);
+        Self { shared: self.shared.clone(), counts: self.counts }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.shared);
+        shared.senders -= usize::from(self.counts);
+        let reader = if shared.senders == 0 { shared.reader.take() } else { None };
+        drop(shared);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The next thing; `None` when nothing waits and all counted senders are gone.
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        match self.poll_uncounted(context) {
+            Poll::Pending if lock(&self.0).senders == 0 => Poll::Ready(None),
+            next => next.map(Some),
+        }
+    }
+
+    /// The next thing, from whomever.
+    pub(crate) fn poll_uncounted(&self, context: &mut Context<'_>) -> Poll<T> {
+        let mut shared = lock(&self.0);
+        if let Some(value) = shared.waiting.pop_front() {
+            return Poll::Ready(value);
+        }
+        match &mut shared.reader {
+            Some(reader) => reader.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Waits for the next thing.
+    pub(crate) async fn take(&self) -> Option<T> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    /// How much was left out because too much waited.
+    pub(crate) fn missed(&self) -> u64 {
+        lock(&self.0).missed
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let mut shared = lock(&self.0);
+        shared.is_read = false;
+        // What waits may hold ends of other mailboxes, and of this one.
+        let waiting = std::mem::take(&mut shared.waiting);
+        drop(shared);
+        drop(waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    enum Told {
+        Peer(u32),
+        Status(u8, u32),
+        End,
+    }
+
+    impl Post for Told {
+        fn weight(&self) -> Weight {
+            match self {
+                Told::Peer(_) => Weight::Spare,
+                Told::Status(number, _) => Weight::State(u32::from(*number)),
+                Told::End => Weight::Must,
+            }
+        }
+    }
+
+    fn take<T>(receiver: &Receiver<T>) -> Poll<Option<T>> {
+        receiver.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn nobody_who_does_not_read_costs_more_than_the_bound() {
+        let (sender, receiver) = mailbox();
+        for number in 0..2 * WAITING_MAX as u32 {
+            sender.post(Told::Peer(number)).unwrap();
+            sender.post(Told::Status((number % 3) as u8, number)).unwrap();
+        }
+        sender.post(Told::End).unwrap();
+        assert_eq!(lock(&receiver.0).waiting.len(), WAITING_MAX + 1);
+        assert_eq!(receiver.missed(), WAITING_MAX as u64 + 3);
+        assert_eq!(take(&receiver), Poll::Ready(Some(Told::Peer(0))));
+        let latest = 2 * WAITING_MAX as u32 - 1;
+        let latest = Told::Status((latest % 3) as u8, latest);
+        assert!(lock(&receiver.0).waiting.contains(&latest));
+        assert_eq!(lock(&receiver.0).waiting.back(), Some(&Told::End));
+    }
+
+    #[test]
+    fn each_side_knows_when_the_other_is_gone() {
+        let (sender, receiver) = mailbox();
+        let (more, back) = (sender.clone(), sender.uncounted());
+        sender.send(1).unwrap();
+        drop((sender, more));
+        assert_eq!(take(&receiver), Poll::Ready(Some(1)));
+        assert_eq!(take(&receiver), Poll::Ready(None));
+        back.send(2).unwrap();
+        assert_eq!(take(&receiver), Poll::Ready(Some(2)));
+        drop(receiver);
+        assert_eq!(back.send(3), Err(Gone));
+    }
+
+    #[test]
+    fn what_was_not_read_is_dropped_with_the_reader() {
+        // A command holds the end that its answer is written to, and perhaps a handle.
+        let (sender, receiver) = mailbox();
+        let (tell, told) = mailbox::<u8>();
+        let handle = sender.clone();
+        sender.send(Box::new((tell, handle)) as Box<dyn std::any::Any>).unwrap();
+        assert_eq!(take(&told), Poll::Pending);
+        drop(receiver);
+        assert_eq!(take(&told), Poll::Ready(None));
+    }
+}

@@ -1,0 +1,140 @@
+//! A lookup under way: peers as they are found.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tinybt_core::dht::{LookupId, Pair};
+
+use crate::dht::Commands;
+use crate::error::Error;
+use crate::ledger::{Finished, Told};
+use crate::mailbox::Receiver;
+
+/// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
+/// the lookup when it is dropped. With the feature `stream` it is a `Stream`.
+///
+/// What is found and not yet read waits in memory: 8,192 peers at the most, others are
+/// [missed](Search::missed).
+pub struct Search {
+    commands: Commands,
+    told: Receiver<Told>,
+    stage: Arc<Mutex<Stage>>,
+    open: usize,
+    finished: Vec<Finished>,
+    over: bool,
+}
+
+/// Where a search is, as the machine's side knows it: it may be told to end before it has begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Stage {
+    /// Waits for somebody to ask.
+    #[default]
+    Waiting,
+    Begun(Pair<LookupId>),
+    Cancelled,
+}
+
+impl Stage {
+    /// Begins, unless it was cancelled.
+    pub(crate) fn begin(stage: &Mutex<Stage>, begin: impl FnOnce() -> Option<Pair<LookupId>>) {
+        let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*stage, Stage::Cancelled)
+            && let Some(pair) = begin()
+        {
+            *stage = Stage::Begun(pair);
+        }
+    }
+}
+
+impl Search {
+    pub(crate) fn new(commands: Commands, told: Receiver<Told>, stage: Arc<Mutex<Stage>>) -> Self {
+        Self { commands, told, stage, open: 0, finished: Vec::new(), over: false }
+    }
+
+    /// The next peer; `None` when the lookup is over.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<SocketAddr>> {
+        while !self.over {
+            let Poll::Ready(told) = self.told.poll(context) else { return Poll::Pending };
+            match told {
+                Some(Told::Began(pair)) => self.open = pair.iter().count(),
+                Some(Told::Peer(peer)) => return Poll::Ready(Some(peer)),
+                Some(Told::Finished(finished)) => {
+                    self.finished.push(*finished);
+                    self.open = self.open.saturating_sub(1);
+                    self.over = self.open == 0;
+                }
+                None => self.over = true,
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// The next peer; `None` when the lookup is over. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<SocketAddr> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Ends the lookup early. What it found so far is still told, and how it went.
+    pub fn cancel(&mut self) {
+        let stage = self.stage.clone();
+        // Where the machine is, since there it has either begun or not.
+        let _ = self.commands.dht(move |machine, _, now| {
+            let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Stage::Begun(pair) = *stage {
+                pair.iter().for_each(|lookup| machine.cancel(now, lookup));
+            }
+            *stage = Stage::Cancelled;
+        });
+    }
+
+    /// Waits for the end, and says how it went in each family; nothing if it was cancelled before
+    /// it had begun.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
+    pub async fn finish(&mut self) -> Result<&[Finished], Error> {
+        while self.next().await.is_some() {}
+        let is_cancelled = {
+            let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+            matches!(*stage, Stage::Cancelled)
+        };
+        if self.finished.is_empty() && !is_cancelled {
+            let is_running = self.commands.overview().await.is_ok();
+            return Err(if is_running { Error::Busy } else { Error::Stopped });
+        }
+        Ok(&self.finished)
+    }
+
+    /// How it went in the families where it is over.
+    pub fn finished(&self) -> &[Finished] {
+        &self.finished
+    }
+
+    /// Peers that nobody will be told of because too many waited to be read.
+    pub fn missed(&self) -> u64 {
+        self.told.missed()
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        if !self.over {
+            self.cancel();
+        }
+    }
+}
+
+#[cfg(feature = "stream")]
+impl futures_core::Stream for Search {
+    type Item = SocketAddr;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<SocketAddr>> {
+        Search::poll_next(&mut self, context)
+    }
+}
