@@ -4,7 +4,6 @@ use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-use crc::{CRC_32_ISCSI, Crc, NoTable};
 use rand_core::Rng;
 
 /// The id of a node, or any point of the 160-bit key space.
@@ -64,19 +63,31 @@ impl Id {
 
 /// The hash of a masked address with three random bits, whose first 21 bits an id must begin with.
 fn prefix_of(ip: IpAddr, random: u8) -> u32 {
-    const CRC32C: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISCSI);
     let r = u64::from(random & 7);
     match ip {
         IpAddr::V4(ip) => {
             let masked = ip.to_bits() & 0x030f_3fff | (r as u32) << 29;
-            CRC32C.checksum(&masked.to_be_bytes())
+            crc32c(&masked.to_be_bytes())
         }
         IpAddr::V6(ip) => {
             let high = (ip.to_bits() >> 64) as u64;
             let masked = high & 0x0103_070f_1f3f_7fff | r << 61;
-            CRC32C.checksum(&masked.to_be_bytes())
+            crc32c(&masked.to_be_bytes())
         }
     }
+}
+
+/// Castagnoli's cyclic redundancy check, bit by bit: eight bytes do not pay for a table.
+fn crc32c(bytes: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    let mut crc = !0;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = crc >> 1 ^ (POLYNOMIAL & 0u32.wrapping_sub(crc & 1));
+        }
+    }
+    !crc
 }
 
 /// Whether an address belongs to this host or to a local network, where no one can say what the

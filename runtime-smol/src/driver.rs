@@ -1,0 +1,149 @@
+//! The loop around a machine: waiting for its sockets and its deadline, and for nothing else. An
+//! idle machine costs nothing. Knows no protocol.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_io::{Async, Timer};
+use tinybt_core::{Family, Instant, Machine};
+use tinybt_runtime::{Next, Pump, Socket};
+
+/// Datagrams that are taken in before other tasks have their turn.
+const BATCH: usize = 64;
+
+/// A machine with its sockets. Await [`Driver::next`] for ever.
+pub struct Driver<M> {
+    pump: Pump<M, Watched>,
+    /// Of each socket, whether something may be left to read: the reactor tells only of what is
+    /// new.
+    ready: Vec<bool>,
+    /// Whose turn it was last.
+    turn: usize,
+    timer: Timer,
+    /// What the timer is set to.
+    deadline: Option<Instant>,
+}
+
+struct Watched(Async<UdpSocket>);
+
+impl Socket for Watched {
+    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.0.get_ref().recv_from(buffer)
+    }
+
+    fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.0.get_ref().send_to(datagram, to)
+    }
+}
+
+impl<M: Machine> Driver<M> {
+    /// Around bound sockets, at most one of each family that the machine sends to.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says about watching them.
+    pub fn new(machine: M, sockets: Vec<UdpSocket>) -> io::Result<Self> {
+        let mut watched = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            let family = Family::of(&socket.local_addr()?);
+            watched.push((Watched(Async::new(socket)?), family));
+        }
+        let ready = vec![true; watched.len()];
+        let pump = Pump::new(machine, watched);
+        Ok(Self { pump, ready, turn: 0, timer: Timer::never(), deadline: None })
+    }
+
+    /// The machine, to be given commands between events and to be asked for an event's rows.
+    pub fn machine(&mut self) -> &mut M {
+        &mut self.pump.machine
+    }
+
+    /// The present, counted from when the driver was made.
+    pub fn now(&self) -> Instant {
+        self.pump.now()
+    }
+
+    /// Drives the machine until it has something to tell, whose rows can be read from it until the
+    /// next call. Dropping the future loses nothing: what was taken in is in the machine.
+    ///
+    /// A command may make work or move the deadline: call this again after one.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says about waiting. Errors of single datagrams end nothing: on
+    /// the internet they are no news.
+    pub async fn next(&mut self) -> io::Result<M::Event> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same as [`Driver::next`] for those who poll.
+    ///
+    /// # Errors
+    ///
+    /// As [`Driver::next`].
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
+        let (mut is_heeded, mut deadline) = (true, None);
+        for _ in 0..BATCH {
+            if is_heeded {
+                match self.pump.step(self.pump.now()) {
+                    Next::Event(event) => return Poll::Ready(Ok(event)),
+                    Next::Wait(at) => deadline = at,
+                }
+            }
+            is_heeded = match self.receive() {
+                Some(is_heeded) => is_heeded,
+                None => {
+                    ready!(self.poll_wait(deadline, context))?;
+                    true
+                }
+            };
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes in a datagram of the next socket that has one, and says whether it was heeded.
+    fn receive(&mut self) -> Option<bool> {
+        for _ in 0..self.ready.len() {
+            self.turn = (self.turn + 1) % self.ready.len();
+            let ready = &mut self.ready[self.turn];
+            if *ready {
+                match self.pump.receive(self.turn) {
+                    None => *ready = false,
+                    taken => return taken,
+                }
+            }
+        }
+        None
+    }
+
+    fn poll_wait(
+        &mut self,
+        deadline: Option<Instant>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.deadline != deadline {
+            self.deadline = deadline;
+            match deadline.and_then(|at| self.pump.on_the_clock(at)) {
+                Some(at) => self.timer.set_at(at),
+                None => self.timer = Timer::never(),
+            }
+        }
+        let mut is_over = false;
+        for (ready, socket) in self.ready.iter_mut().zip(self.pump.sockets()) {
+            if let Poll::Ready(watched) = socket.0.poll_readable(context) {
+                watched?;
+                *ready = true;
+                is_over = true;
+            }
+        }
+        if self.deadline.is_some() && Pin::new(&mut self.timer).poll(context).is_ready() {
+            self.deadline = None;
+            is_over = true;
+        }
+        if is_over { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
