@@ -93,10 +93,11 @@ impl Bench {
         self.alarms.poll(context);
         let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(())) };
         for _ in 0..BATCH {
-            ready!(inner.poll(context))?;
+            let polled = inner.poll(context);
             if inner.engine.is_done(inner.driver.machine()) {
                 return Poll::Ready(Ok(()));
             }
+            ready!(polled)?;
         }
         context.waker().wake_by_ref();
         Poll::Pending

@@ -11,6 +11,7 @@ pub mod fuzz_laws;
 pub mod fuzz_trackers;
 pub mod fuzz_wire;
 pub mod laws;
+pub mod loopback;
 pub mod net;
 pub mod nodes;
 pub mod script;
