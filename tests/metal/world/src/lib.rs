@@ -42,7 +42,9 @@ pub type OneTracker = Inline<1, 16, 1, 1>;
 /// Two protocols on one socket.
 pub type Machines = (Node<Small, Counter>, UdpTrackers<OneTracker, Counter>);
 
-/// The machines that a firmware has, made where they will be.
+/// The machines that a firmware has. Not inlined: the caller would keep room on its stack for what
+/// is copied while they are made.
+#[inline(never)]
 pub fn machines() -> Machines {
     let node = Node::new(Config::new(Family::V4), Small, Counter(1));
     (node, UdpTrackers::new(Inline, Counter(2)))
@@ -85,8 +87,16 @@ impl Found {
 /// [`fmt::Error`] if it cannot be written, or there was no room for a lookup.
 pub fn run(log: &mut dyn Write) -> Result<Found, fmt::Error> {
     let [first, second] = SWARMS.map(|swarm| swarm.info_hash);
-    let mut image = Image::new();
-    let (node, trackers) = &mut image.machines;
+    // Nothing that is large is moved: each move would be room for two on the stack.
+    let mut machines = machines();
+    let mut network = Network::new();
+    let mut image = Image {
+        machines: &mut machines,
+        network: &mut network,
+        now: Instant::from_secs(1),
+        buffer: buffer(),
+    };
+    let (node, trackers) = &mut *image.machines;
     node.add_source(neighbour(0));
     let announced = node.announce(image.now, first, Port::Number(OURS.port())).map_err(no_room)?;
     let other = node.get_peers(image.now, second).map_err(no_room)?;
@@ -138,7 +148,7 @@ pub fn run(log: &mut dyn Write) -> Result<Found, fmt::Error> {
             }
         }
     }
-    let Network { sent, answered, .. } = image.network;
+    let Network { sent, answered, .. } = *image.network;
     writeln!(log, "{sent} datagrams out, {answered} in")?;
     Ok(found)
 }
@@ -148,27 +158,16 @@ fn no_room<E>(_: E) -> fmt::Error {
 }
 
 /// Everything: the machines, their network, and the time.
-struct Image {
-    machines: Machines,
-    network: Network,
+struct Image<'a> {
+    machines: &'a mut Machines,
+    network: &'a mut Network,
     now: Instant,
     buffer: Buffer,
 }
 
-impl Image {
+impl Image<'_> {
     /// When there is nothing more to wait for.
     const END: Instant = Instant::from_secs(60);
-
-    /// Not inlined, since what is copied on the way would stay on the stack for ever.
-    #[inline(never)]
-    fn new() -> Self {
-        Self {
-            machines: machines(),
-            network: Network::new(),
-            now: Instant::from_secs(1),
-            buffer: buffer(),
-        }
-    }
 
     /// Lets time pass until there is something to tell; `None` at the end of all time.
     fn event(&mut self) -> Option<<Machines as Machine>::Event> {

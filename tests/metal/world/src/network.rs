@@ -92,7 +92,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Nothing was sent yet.
+    /// Nothing was sent yet. Not inlined for the same reason as [`machines`](crate::machines).
+    #[inline(never)]
     pub fn new() -> Self {
         Self { under_way: [const { None }; 24], stored: [const { None }; 16], sent: 0, answered: 0 }
     }
@@ -211,12 +212,6 @@ impl Network {
         *self.stored.iter_mut().find(is_free)? = Some(Stored { number, peer });
         let answer = Answer { id: id(number), ..Answer::default() };
         krpc::encode_response(buffer, envelope, &answer).ok()
-    }
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
