@@ -85,11 +85,24 @@ impl<'a, const N: usize> Nearest<'a, N> {
                 && entry.contact.id.distance(self.target) < than.1.contact.id.distance(self.target)
     }
 
+    /// By insertion: they are few, and a sort for many is two kilobytes of a firmware.
+    fn sort(&mut self) {
+        for end in 1..self.found.len() {
+            let mut at = end;
+            while at > 0
+                && let Some([(before, other), (key, entry)]) = self.found.get(at - 1..=at)
+                && self.is_nearer(*key, entry, (*before, other))
+            {
+                self.found.swap(at - 1, at);
+                at -= 1;
+            }
+        }
+    }
+
     /// Writes the contacts found, nearest first. `mixed`: they were gathered in more than one walk.
     pub(super) fn write(mut self, mixed: bool, found: &mut Vec<Contact, N>) {
         if mixed {
-            let target = self.target;
-            self.found.sort_unstable_by_key(|(_, entry)| entry.contact.id.distance(target));
+            self.sort();
         }
         found.clear();
         found.extend(self.found.iter().map(|(_, entry)| entry.contact));

@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// If something else comes next, its length is misspelt or longer than what follows.
-    #[inline(always)]
+    #[inline]
     pub fn string(&mut self) -> Result<&'a [u8], Error> {
         // Nearly every length has one digit or two; of lists of nodes, three.
         let (len, body) = match *self.rest {
@@ -309,7 +309,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// If no well-formed value comes next.
-    #[inline(always)]
+    #[inline]
     pub fn raw(&mut self) -> Result<&'a [u8], Error> {
         let before = *self;
         self.skip()?;
@@ -321,7 +321,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// If no well-formed value comes next.
-    #[inline(always)]
+    #[inline]
     pub fn skip(&mut self) -> Result<(), Error> {
         match self.peek()? {
             b'0'..=b'9' => self.string().map(drop),
