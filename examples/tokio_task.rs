@@ -24,10 +24,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedSender, channel, unbounded_channel};
 use tokio::time::sleep;
 
-/// The command: look for the peers of a swarm, as this peer of it. They come by the channel, which
-/// closes when everybody has answered or never will. Whoever drops the other end wants no more.
+/// The command: look for the peers of a swarm, as this peer of it. Each comes by the channel, with
+/// the tracker that named it or without; it closes when everybody has answered or never will.
+/// Whoever drops the other end wants no more.
 #[derive(Clone)]
-struct Find(Announce, UnboundedSender<(SocketAddr, &'static str)>);
+struct Find(Announce, UnboundedSender<(SocketAddr, Option<SocketAddr>)>);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -43,7 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (sender, mut peers) = unbounded_channel();
     commands.send(Find(announce, sender)).await?;
     let mut found = 0;
-    while let Some((peer, source)) = peers.recv().await {
+    while let Some((peer, tracker)) = peers.recv().await {
+        let source = tracker.map_or("the DHT".into(), |addr| format!("the tracker {addr}"));
         println!("peer {peer}, named by {source}");
         found += 1;
     }
@@ -59,7 +61,7 @@ struct Client {
     machines: (Dual<dht::Heap, ChaCha12Rng>, UdpTrackers<udp::Heap, ChaCha12Rng>),
     servers: Vec<ServerId>,
     lookups: HashMap<LookupId, Find>,
-    requests: HashMap<RequestId, (ServerId, Find)>,
+    requests: HashMap<RequestId, Find>,
 }
 
 impl Client {
@@ -131,7 +133,7 @@ impl Client {
         let come = Announce { event: Happening::Started, ..find.0 };
         for server in &self.servers {
             if let Ok(request) = self.machines.1.announce(*server, come, Patience::BRIEF) {
-                self.requests.insert(request, (*server, find.clone()));
+                self.requests.insert(request, find.clone());
             }
         }
     }
@@ -142,21 +144,27 @@ impl Client {
         match event {
             Either::First(dht::Event::Peer { lookup, peer }) => {
                 let find = self.lookups.get(&lookup);
-                if find.is_some_and(|find| find.1.send((peer, "the DHT")).is_err()) {
+                if find.is_some_and(|find| find.1.send((peer, None)).is_err()) {
                     dht.cancel(now, lookup);
                 }
             }
-            Either::First(dht::Event::Finished { lookup, .. }) => drop(self.lookups.remove(&lookup)),
+            Either::First(dht::Event::Finished { lookup, .. }) => {
+                drop(self.lookups.remove(&lookup))
+            }
             Either::First(_) => {}
             Either::Second(event) => {
-                let Some((server, find)) = self.requests.remove(&event.request()) else { return };
-                let udp::Event::Announced { request, .. } = event else { return };
+                let request = event.request();
+                // Of the goodbyes below nobody waits to hear.
+                let Some(find) = self.requests.remove(&request) else { return };
+                let Some(server) = trackers.server(request) else { return };
                 for peer in trackers.peers(request) {
-                    let _ = find.1.send((peer, "a tracker"));
+                    let _ = find.1.send((peer, trackers.addr(server)));
                 }
-                // Nobody should be sent to us, who are no peer.
-                let goodbye = Announce { event: Happening::Stopped, ..find.0 };
-                let _ = trackers.announce(server, goodbye, Patience::BRIEF);
+                if matches!(event, udp::Event::Announced { .. }) {
+                    // Nobody should be sent to us, who are no peer.
+                    let goodbye = Announce { event: Happening::Stopped, ..find.0 };
+                    let _ = trackers.announce(server, goodbye, Patience::BRIEF);
+                }
             }
         }
     }

@@ -68,7 +68,11 @@ impl Network {
             self.now = [next, arrival].into_iter().flatten().min().expect("nothing will happen");
             if arrival == Some(self.now) {
                 let (_, from, to, bytes) = self.way.remove(0);
-                self.transcript.push(format!("{:?} {from} > {to} {}", self.now, bytes.escape_ascii()));
+                self.transcript.push(format!(
+                    "{:?} {from} > {to} {}",
+                    self.now,
+                    bytes.escape_ascii()
+                ));
                 let _ = self.nodes[to].handle_datagram(self.now, addr(from), &bytes);
             }
         }

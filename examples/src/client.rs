@@ -1,13 +1,13 @@
 //! What an application wants of the machines, and makes of what they tell: the same in every loop.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::error::Error;
 use std::net::SocketAddr;
 
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::Rng;
 use tinybt_core::dht::{self, Node};
-use tinybt_core::tracker::udp::{self, Patience, RequestId, ServerId, UdpTrackers};
+use tinybt_core::tracker::udp::{self, Patience, RequestId, UdpTrackers};
 use tinybt_core::{Announce, Either, Happening, Instant, PeerId};
 
 use crate::{Place, random};
@@ -23,8 +23,7 @@ pub struct Client {
     pub found: usize,
     /// Whether the lookup in the DHT goes on.
     looks: bool,
-    /// Trackers that are asked, by the request that asks them.
-    asked: HashMap<RequestId, (ServerId, SocketAddr)>,
+    goodbyes: HashSet<RequestId>,
     announce: Announce,
 }
 
@@ -47,14 +46,14 @@ impl Client {
         node.get_peers(now, place.info_hash)?;
 
         let mut trackers = UdpTrackers::new(udp::Heap::default(), crate::random()?);
-        let mut asked = HashMap::new();
         for addr in &place.trackers {
             let server = trackers.add(*addr, b"/announce")?;
             // Trackers know no question: one says that one has come.
             let come = Announce { event: Happening::Started, ..announce };
-            asked.insert(trackers.announce(server, come, Patience::BRIEF)?, (server, *addr));
+            trackers.announce(server, come, Patience::BRIEF)?;
         }
-        Ok(Self { machines: (node, trackers), found: 0, looks: true, asked, announce })
+        let goodbyes = HashSet::new();
+        Ok(Self { machines: (node, trackers), found: 0, looks: true, announce, goodbyes })
     }
 
     /// Hears an event. What belongs to it can be read from its machine until the next step.
@@ -71,18 +70,21 @@ impl Client {
     }
 
     fn hear_of_tracker(&mut self, event: udp::Event) {
-        // Of the goodbyes below nobody needs to hear.
-        let Some((server, addr)) = self.asked.remove(&event.request()) else { return };
-        let udp::Event::Announced { request, .. } = event else {
-            return println!("no answer from the tracker {addr}: {event:?}");
-        };
-        let peers: Vec<_> = self.machines.1.peers(request).collect();
-        for peer in peers {
-            self.tell(peer, &format!("the tracker {addr}"));
+        let (request, trackers) = (event.request(), &mut self.machines.1);
+        let Some(server) = trackers.server(request) else { return };
+        if self.goodbyes.remove(&request) {
+            return;
         }
-        // Nobody should be sent to us, who are no peer. If there is no room, we are forgotten later.
+        let name =
+            trackers.addr(server).map_or(String::new(), |addr| format!("the tracker {addr}"));
+        if !matches!(event, udp::Event::Announced { .. }) {
+            return println!("{name} does not say: {event:?}");
+        }
+        // Nobody should be sent to us, who are no peer.
+        let peers: Vec<SocketAddr> = trackers.peers(request).collect();
         let goodbye = Announce { event: Happening::Stopped, ..self.announce };
-        let _ = self.machines.1.announce(server, goodbye, Patience::BRIEF);
+        self.goodbyes.extend(trackers.announce(server, goodbye, Patience::BRIEF));
+        peers.into_iter().for_each(|peer| self.tell(peer, &name));
     }
 
     fn tell(&mut self, peer: SocketAddr, source: &str) {
