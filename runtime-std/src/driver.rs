@@ -4,11 +4,12 @@
 //! or a [`Waker`], and for nothing else: an idle machine costs nothing.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
+use tinybt_core::contact::is_mapped;
 use tinybt_core::{Buffer, Family, Instant, Machine, Step, buffer};
 
 /// Datagrams that are taken from one socket before the others have their turn.
@@ -123,6 +124,7 @@ impl<M: Machine> Driver<M> {
                 return;
             };
             match socket.socket.recv_from(&mut self.inbox[..]) {
+                // What is mapped came over IPv4 to a socket for both: no machine can answer it.
                 Ok((len, from)) if Family::of(&from) == socket.family && !is_mapped(&from) => {
                     let now = self.now();
                     let datagram = self.inbox.get(..len).unwrap_or_default();
@@ -171,12 +173,6 @@ fn is_of_another(error: ErrorKind) -> bool {
             | ErrorKind::NetworkUnreachable
             | ErrorKind::Interrupted
     )
-}
-
-/// An IPv4 address in IPv6 clothes: it reached a socket that takes both, and cannot be answered as
-/// the one it is.
-fn is_mapped(from: &SocketAddr) -> bool {
-    matches!(from, SocketAddr::V6(from) if from.ip().to_ipv4_mapped().is_some())
 }
 
 /// The time since now, for what is measured elsewhere: this file is the one that reads a clock.
