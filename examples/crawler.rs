@@ -76,8 +76,12 @@ impl Crawl {
                     self.read(errand, &answer);
                 }
             }
+            // It does not say, but it is there.
+            Event::Refused { ask, .. } => {
+                self.answered.extend(self.open.remove(&ask).map(|(whom, _)| whom.addr));
+            }
             // The node has asked twice.
-            Event::Silent { ask } | Event::Refused { ask, .. } => drop(self.open.remove(&ask)),
+            Event::Silent { ask } => drop(self.open.remove(&ask)),
             _ => {}
         }
         while self.open.len() < IN_FLIGHT
