@@ -60,9 +60,18 @@ impl Family {
 pub fn is_contactable(addr: SocketAddr, teller: IpAddr) -> bool {
     let strange = match addr.ip() {
         IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast() || ip.octets()[0] == 0,
-        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified() || ip.to_ipv4_mapped().is_some(),
+        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unspecified() || is_mapped(&addr),
     };
     addr.port() != 0 && !strange && (!is_local(addr.ip()) || is_local(teller))
+}
+
+/// Whether this is an IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`), as a socket that takes both
+/// families names whoever comes over IPv4: an address of neither DHT.
+pub const fn is_mapped(addr: &SocketAddr) -> bool {
+    match addr {
+        SocketAddr::V4(_) => false,
+        SocketAddr::V6(addr) => addr.ip().to_ipv4_mapped().is_some(),
+    }
 }
 
 /// A network that is likely to be in one hand: the /24 of an IPv4 address, the /64 of an IPv6 one.

@@ -7,8 +7,19 @@
 //! 2. wait for a datagram, for the deadline, or for a command of the application;
 //! 3. hand a datagram to [`handle_datagram`](Machine::handle_datagram); then again from 1.
 //!
+//! From 1 after each datagram, and not after all that wait in a socket: there are rows for a few
+//! replies, and who asks when they are taken is [`Ignored::Full`] and not answered.
+//!
 //! There is no outbound queue: a datagram is computed from rows of state at the moment it is
 //! asked for, into the caller's buffer, so nothing grows and nothing goes stale.
+//!
+//! # Several protocols on one socket
+//!
+//! Two machines are one as a pair, `(Node, UdpTrackers)`, and three as `((A, B), C)`: a datagram is
+//! offered to each in turn as long as it is [`Ignored::Foreign`], and what is foreign to all is
+//! another protocol's. Messages of the DHT begin with `d`; answers of UDP trackers with three zero
+//! bytes and a fourth below 4. What begins so is never `Foreign`, so a protocol that may look like
+//! it has to be asked first. µTP, for one, begins with neither.
 //!
 //! # The eight laws
 //!

@@ -3,6 +3,10 @@
 //! The core never asks what time it is: whoever drives it says so. An [`Instant`] counts
 //! microseconds since an epoch of the caller's choice, 8 bytes, good for half a million years.
 //! All arithmetic saturates, so no order of instants, backwards included, can panic.
+//!
+//! Whoever has a monotonic clock adds what it has counted to any instant, [`Instant::EPOCH`] as well
+//! as another, `Instant::EPOCH + started.elapsed()`, and waits for a deadline `at` for
+//! `at.since(now)`. All machines in one loop should be told of one clock.
 
 use core::fmt;
 use core::ops::Add;

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use tinybt_core::contact::is_mapped;
 use tinybt_core::{Buffer, Family, Instant, Machine, Step, buffer};
 
 /// A UDP socket that does not block.
@@ -109,6 +110,7 @@ impl<M: Machine, S: Socket> Pump<M, S> {
     pub fn receive(&mut self, index: usize) -> Option<bool> {
         let (socket, family) = self.sockets.get(index)?;
         match socket.recv_from(&mut self.inbox[..]) {
+            // What is mapped came over IPv4 to a socket for both: no machine can answer it.
             Ok((len, from)) if Family::of(&from) == *family && !is_mapped(&from) => {
                 let now = self.now();
                 let datagram = self.inbox.get(..len).unwrap_or_default();
@@ -133,12 +135,6 @@ fn is_of_another(error: ErrorKind) -> bool {
             | ErrorKind::NetworkUnreachable
             | ErrorKind::Interrupted
     )
-}
-
-/// An IPv4 address in IPv6 clothes: it reached a socket that takes both, and cannot be answered as
-/// the one it is.
-fn is_mapped(from: &SocketAddr) -> bool {
-    matches!(from, SocketAddr::V6(from) if from.ip().to_ipv4_mapped().is_some())
 }
 
 /// The time since now, for what is measured elsewhere: this file is the one that reads a clock.

@@ -3,6 +3,10 @@
 //! They share nothing but what each hears of the other's family: while one knows few nodes, the
 //! other asks for both kinds, and passes on what it is told. Neither starves the other: they send
 //! and report in turn.
+//!
+//! One socket each, that for IPv6 opened for IPv6 alone: what comes over IPv4 to one that takes both
+//! is [`Ignored::Foreign`], unless the driver takes the address out of its IPv6 clothes
+//! (`IpAddr::to_canonical`) and puts those of the IPv4 node's datagrams into them.
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -188,6 +188,10 @@ mod on_the_heap {
     use crate::list::Bounded;
 
     /// Rows on the heap: allocated when the node is made, and for a lookup when it begins.
+    ///
+    /// A row is free again at the poll after its last event, so that it can be read until then:
+    /// whoever begins the next lookup or asks the next question while hearing of the end of another
+    /// needs one row more than are under way at once.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Heap {
         /// Lookups at once, the node's own included.

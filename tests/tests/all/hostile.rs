@@ -606,3 +606,17 @@ fn an_answer_too_long_to_keep_is_none() {
     sim.run(Duration::from_secs(30));
     assert!(matches!(sim.events[..], [Event::Silent { .. }]), "{:?}", sim.events);
 }
+
+#[test]
+fn ipv4_in_ipv6_clothes_is_nobody_of_either_family() {
+    // As a socket that takes both families names whoever comes over IPv4.
+    let clothed = sock("[::ffff:192.0.2.7]:6881");
+    for family in [Family::V4, Family::V6] {
+        let mut node = node(1, Config::new(family));
+        let ping = query("", "ping", "aa");
+        let taken = node.handle_datagram(Instant::EPOCH, clothed, &ping);
+        assert_eq!(taken, Err(Ignored::Foreign));
+        assert!(!node.add_source(clothed) && !node.add_node(clothed));
+        assert!(node.ask(clothed, &Question::Ping).is_err());
+    }
+}

@@ -186,6 +186,31 @@ fn tests_do_not_sleep_and_are_not_switched_off() {
     let sleeps = concat!("thread::", "sleep");
     let ignored = concat!("#[", "ignore");
     absent("tests", |path| !path.ends_with("tidy.rs"), &[sleeps, ignored]);
+    absent("examples", |_| true, &[sleeps, ignored]);
+}
+
+#[test]
+fn examples_are_short_named_in_the_readme_and_say_how_to_run_them() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let examples = files("examples", &[".rs"]);
+    let examples = examples.iter().filter(|(path, _)| path.matches('/').count() == 1);
+    let mut seen = 0;
+    for (path, text) in examples {
+        seen += 1;
+        let name = path.trim_start_matches("examples/").trim_end_matches(".rs");
+        let command = format!("//! cargo run -p tinybt-examples --example {name}\n");
+        assert!(text.starts_with("//!") && text.contains(&command), "{path}");
+        assert!(text.lines().count() <= 200, "{path} is more than one reads in a sitting");
+        assert!(readme.contains(&format!("`{name}`")), "the README does not know {path}");
+    }
+    assert!(seen >= 5);
+}
+
+#[test]
+fn executors_are_for_their_runtime_and_for_examples() {
+    for (path, text) in ["core", "runtime-std"].iter().flat_map(|dir| files(dir, &["Cargo.toml"])) {
+        assert!(!text.contains("tokio") && !text.contains("async-"), "{path} names an executor");
+    }
 }
 
 #[test]

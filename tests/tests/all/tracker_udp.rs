@@ -53,6 +53,7 @@ impl Line {
                     self.sent.push(self.buffer[..sent.len].to_vec());
                 }
                 Step::Event(event) => {
+                    assert_eq!(self.machine.server(event.request()), Some(self.server));
                     self.peers.extend(self.machine.peers(event.request()));
                     self.words
                         .push_str(&String::from_utf8_lossy(self.machine.words(event.request())));
@@ -396,9 +397,11 @@ fn full_is_an_answer() {
     let request = machine.announce(servers[0], announce(1), SHORT).unwrap();
     assert_eq!(machine.announce(servers[0], announce(2), SHORT), Err(TrackerError::Busy));
     machine.withdraw(request);
-    machine.announce(servers[0], announce(2), SHORT).unwrap();
+    let request = machine.announce(servers[0], announce(2), SHORT).unwrap();
+    assert_eq!(machine.server(request).and_then(|server| machine.addr(server)), Some(addr(0)));
     machine.remove(servers[0]);
     assert!(machine.is_empty());
+    assert_eq!((machine.server(request), machine.addr(servers[0])), (None, None));
     assert_eq!(machine.announce(servers[0], announce(2), SHORT), Err(TrackerError::Unknown));
     assert_eq!(machine.add(SocketAddr::from(([1, 2, 3, 4], 0)), b""), Err(TrackerError::Address));
 }

@@ -31,7 +31,7 @@ pub use self::save::{RestoreError, SAVE_MAX};
 pub(crate) use self::rows::ReplyKind;
 use self::rows::{Asker, Goal, Told};
 use crate::budget::Budget;
-use crate::contact::{Contact, Family};
+use crate::contact::{Contact, Family, is_mapped};
 use crate::dht::bootstrap::Bootstrap;
 use crate::dht::budget::{Destinations, Sources};
 use crate::dht::config::{AddressCheck, Config};
@@ -382,7 +382,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     fn is_askable(&self, addr: &SocketAddr) -> bool {
-        Family::of(addr) == self.config.family && addr.port() != 0
+        Family::of(addr) == self.config.family && addr.port() != 0 && !is_mapped(addr)
     }
 
     fn tell(&mut self, event: Event) {

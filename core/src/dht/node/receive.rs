@@ -9,7 +9,7 @@ use core::time::Duration;
 use heapless::Vec;
 use rand_core::CryptoRng;
 
-use crate::contact::{Contact, Family, Network, is_contactable};
+use crate::contact::{Contact, Family, Network, is_contactable, is_mapped};
 use crate::dht::config::AddressCheck;
 use crate::dht::event::Event;
 use crate::dht::lookup::Errand;
@@ -36,7 +36,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Ignored> {
-        if Family::of(&from) != self.config.family {
+        if Family::of(&from) != self.config.family || is_mapped(&from) {
             return Err(Ignored::Foreign);
         }
         let message = match krpc::decode(datagram) {

@@ -331,6 +331,16 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
         }
     }
 
+    /// The server of a request; `None` once its row is free.
+    pub fn server(&self, request: RequestId) -> Option<ServerId> {
+        self.requests.get(request.0).map(|request| ServerId(request.server))
+    }
+
+    /// The address of a server; `None` once it was removed.
+    pub fn addr(&self, server: ServerId) -> Option<SocketAddr> {
+        self.servers.get(server.0).map(|server| server.addr)
+    }
+
     /// Whether a request was sent already, so that the server may have heard it.
     pub fn is_sent(&self, request: RequestId) -> bool {
         self.requests.get(request.0).is_some_and(|request| request.is_sent)
