@@ -177,7 +177,7 @@ fn real(begin: SocketAddr, bits: u32) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let mut driver = Driver::new(crawler(begin, random), vec![socket])?;
     let now = driver.now();
-    let mut crawl = Crawl::begin(&mut driver.machine, now, point, bits)?;
+    let mut crawl = Crawl::begin(driver.machine(), now, point, bits)?;
     while !crawl.is_done() {
         driver.turn(|node, _, event| crawl.hear(node, event))?;
     }
