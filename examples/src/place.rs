@@ -62,7 +62,11 @@ impl Place {
 
     /// Twelve nodes and two trackers. Each knows another peer of the swarm, so that one sees who was
     /// asked: 127.0.0.1:6001 the DHT, :7001 the first tracker, :7002 the second.
-    fn private() -> Result<Self, Box<dyn Error>> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with this machine's loopback.
+    pub fn private() -> Result<Self, Box<dyn Error>> {
         let info_hash = SWARM.parse()?;
         let mut nodes: Vec<Dht> = Vec::new();
         for _ in 0..12 {
@@ -71,20 +75,31 @@ impl Place {
             let node = builder.bootstrap(first.map(SocketAddr::to_string)).start()?;
             nodes.push(node);
         }
-        let last = nodes.last().ok_or("no nodes")?;
-        let mut announce = last.announce(info_hash, Port::Number(6001))?;
-        if announce.finish()?.iter().all(|finished| finished.outcome.stored == 0) {
-            return Err("nobody stored the announce".into());
-        }
         let first = nodes.first().and_then(|node| node.local_addrs().first().copied());
-        Ok(Self {
+        let place = Self {
             info_hash,
             bootstrap: first.into_iter().collect(),
             trackers: vec![tracker(info_hash, 7001)?, tracker(info_hash, 7002)?],
             stranger: Some(stranger()?),
             bind: LOOPBACK,
             nodes,
-        })
+        };
+        place.announce(info_hash, 6001)?;
+        Ok(place)
+    }
+
+    /// Announces a peer of a swarm in the private network's DHT.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such network, or that nobody in it stored the peer.
+    pub fn announce(&self, info_hash: InfoHash, port: u16) -> Result<(), Box<dyn Error>> {
+        let last = self.nodes.last().ok_or("no private network")?;
+        let mut announce = last.announce(info_hash, Port::Number(port))?;
+        match announce.finish()?.iter().any(|finished| finished.outcome.stored > 0) {
+            true => Ok(()),
+            false => Err("nobody stored the announce".into()),
+        }
     }
 }
 

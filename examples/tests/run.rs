@@ -79,6 +79,24 @@ fn one_socket_in_a_tokio_task() {
 }
 
 #[test]
+fn three_torrents_on_smol() {
+    let (code, text) = run("three_torrents", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    for (peer, source) in [
+        ("one: 127.0.0.1:6003", "the DHT"),
+        ("two: 127.0.0.1:6002", "the DHT"),
+        ("three: 127.0.0.1:6001", "the DHT"),
+        ("three: 127.0.0.1:7001", "udp://127.0.0.1:"),
+        ("three: 127.0.0.1:7002", "udp://127.0.0.1:"),
+    ] {
+        assert!(text.contains(&format!("{peer}, named by {source}")), "{peer}: {text}");
+    }
+    assert!(text.contains("three: 3 peers"), "{text}");
+    let (code, text) = run("three_torrents", &["nonsense"]);
+    assert!(code == Some(1) && text.contains("Error"), "{text}");
+}
+
+#[test]
 fn nodes_in_virtual_time_do_the_same_twice() {
     let (code, text) = run("virtual_time", &[]);
     assert_eq!(code, Some(0), "{text}");

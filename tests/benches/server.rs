@@ -1,4 +1,5 @@
-//! A node with a full routing table against a UDP echo, in one run: `cargo bench --bench server`.
+//! A node with a full routing table against a UDP echo, and on tinybt-smol against tinybt-std, in
+//! one run: `cargo bench --bench server`.
 //!
 //! One client keeps 64 questions outstanding with each in turn, in short rounds that alternate, so
 //! that whatever else the machine does hits both. Prints rates and the ratio of each kind.
@@ -9,17 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tinybt_core::dht::{Config, Dual};
-use tinybt_core::wire::krpc::{self, Answer, Envelope, Question};
-use tinybt_core::{Family, Id, InfoHash, Instant, Machine, Step, buffer};
+use chacha20::ChaCha8Rng;
+use tinybt_core::dht::{Config, Dual, Heap};
+use tinybt_core::wire::krpc::{self, Envelope, Question};
+use tinybt_core::{Family, Id, InfoHash};
 use tinybt_std::Driver;
 use tinybt_tests::echo::{compare, echo};
-use tinybt_tests::nodes::{TestNode, addr, id, node};
+use tinybt_tests::nodes::{fill, id, node};
 
 fn main() {
     let stop = Arc::new(AtomicBool::new(false));
     let echo = echo(stop.clone());
-    let (server, id) = server(stop.clone());
+    let (server, id) = server(stop.clone(), drive);
+    let (smol, _) = self::server(stop.clone(), drive_on_smol);
     let hash = InfoHash(*b"a swarm of 50 peers!");
     let token = token(server, hash);
     for port in 1..=50 {
@@ -48,6 +51,11 @@ fn main() {
         println!(
             "{name}: {served:.0} a second, echo of the question {echoed:.0}, ratio {:.2}",
             served / echoed
+        );
+        let (awaited, waited) = compare(smol, server, &query);
+        println!(
+            "  on smol: {awaited:.0} a second, on std {waited:.0}, ratio {:.2}",
+            awaited / waited
         );
     }
     stop.store(true, Ordering::Relaxed);
@@ -81,7 +89,12 @@ fn token(server: SocketAddr, info_hash: InfoHash) -> Vec<u8> {
     }
 }
 
-fn server(stop: Arc<AtomicBool>) -> (SocketAddr, Id) {
+type Served = Dual<Heap, ChaCha8Rng>;
+
+fn server(
+    stop: Arc<AtomicBool>,
+    drive: fn(Served, UdpSocket, Arc<AtomicBool>),
+) -> (SocketAddr, Id) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = socket.local_addr().unwrap();
     let mut config = Config::private(Family::V4);
@@ -90,34 +103,22 @@ fn server(stop: Arc<AtomicBool>) -> (SocketAddr, Id) {
     let mut node = node(3, config);
     let own = node.id();
     fill(&mut node);
-    std::thread::spawn(move || {
-        let mut driver = Driver::new(Dual::new(Some(node), None), vec![socket]).unwrap();
-        while !stop.load(Ordering::Relaxed) {
-            driver.turn(|_, _, _| {}).unwrap();
-        }
-    });
+    std::thread::spawn(move || drive(Dual::new(Some(node), None), socket, stop));
     (addr, own)
 }
 
-/// Lets nodes answer until the table is full.
-fn fill(node: &mut TestNode) {
-    let now = Instant::from_secs(86_400);
-    let mut buffer = buffer();
-    for index in 0..20_000 {
-        node.add_node(addr(index));
-        while let Step::Send(transmit) = node.step(now, &mut buffer) {
-            let query = buffer[..transmit.len].to_vec();
-            let message = krpc::decode(&query).unwrap();
-            let envelope = Envelope {
-                transaction: message.transaction,
-                version: None,
-                read_only: false,
-                external: None,
-            };
-            let answer = Answer { id: id(3, index), ..Answer::default() };
-            let mut bytes = [0; 500];
-            let len = krpc::encode_response(&mut bytes, &envelope, &answer).unwrap();
-            let _ = node.handle_datagram(now, transmit.to, &bytes[..len]);
-        }
+fn drive(served: Served, socket: UdpSocket, stop: Arc<AtomicBool>) {
+    let mut driver = Driver::new(served, vec![socket]).unwrap();
+    while !stop.load(Ordering::Relaxed) {
+        driver.turn(|_, _, _| {}).unwrap();
     }
+}
+
+fn drive_on_smol(served: Served, socket: UdpSocket, _: Arc<AtomicBool>) {
+    let mut driver = tinybt_smol::Driver::new(served, vec![socket]).unwrap();
+    smol::block_on(async {
+        loop {
+            driver.next().await.unwrap();
+        }
+    });
 }

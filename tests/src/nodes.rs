@@ -6,7 +6,8 @@ use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tinybt_core::dht::store::PeerMapLimits;
 use tinybt_core::dht::{Config, Heap, Node};
-use tinybt_core::{Family, Id};
+use tinybt_core::wire::krpc::{self, Answer, Envelope};
+use tinybt_core::{Family, Id, Instant, Machine, Step, buffer};
 
 use crate::net::{Link, Network, mix};
 
@@ -69,4 +70,27 @@ pub fn network(seed: u64, count: usize, link: Link) -> Network<TestNode> {
     }
     network.run_for(std::time::Duration::from_secs(60));
     network
+}
+
+/// Lets nodes answer until the table is full.
+pub fn fill(node: &mut TestNode) {
+    let now = Instant::from_secs(86_400);
+    let mut buffer = buffer();
+    for index in 0..20_000 {
+        node.add_node(addr(index));
+        while let Step::Send(transmit) = node.step(now, &mut buffer) {
+            let query = buffer[..transmit.len].to_vec();
+            let message = krpc::decode(&query).unwrap();
+            let envelope = Envelope {
+                transaction: message.transaction,
+                version: None,
+                read_only: false,
+                external: None,
+            };
+            let answer = Answer { id: id(3, index), ..Answer::default() };
+            let mut bytes = [0; 500];
+            let len = krpc::encode_response(&mut bytes, &envelope, &answer).unwrap();
+            let _ = node.handle_datagram(now, transmit.to, &bytes[..len]);
+        }
+    }
 }
