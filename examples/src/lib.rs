@@ -25,3 +25,8 @@ pub fn random() -> Result<ChaCha12Rng, getrandom::Error> {
     getrandom::fill(&mut seed)?;
     Ok(ChaCha12Rng::from_seed(seed))
 }
+
+/// What the README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -262,6 +262,23 @@ fn any_executor_or_none_will_do() {
     });
 }
 
+#[test]
+fn everything_goes_to_other_threads() {
+    fn goes<T: Send>(_: &T) {}
+    let (dht, running) = local().start().unwrap();
+    let addr = addr(&dht);
+    let mut search = dht.get_peers(InfoHash([1; 20])).unwrap();
+    goes(&dht.ping(addr));
+    goes(&dht.ask(addr, Question::Ping));
+    goes(&dht.stop());
+    goes(&search.next());
+    goes(&search.finish());
+    goes(&search);
+    goes(&running);
+    // A handle is of use to many at once.
+    goes(&&dht);
+}
+
 /// Counts how often a future is polled.
 struct Counted(Running, Arc<AtomicUsize>);
 

@@ -85,16 +85,21 @@ impl<M: Machine> Driver<M> {
 
     /// Does what is due, waits for the next thing to happen, and takes in what arrived.
     ///
-    /// Events are told while their rows can still be read from the machine.
+    /// Events are told while their rows can still be read from the machine. Where there was one to
+    /// tell, it does not wait: that may have been what the caller waits for.
     ///
     /// # Errors
     ///
     /// What the operating system says about waiting. Errors of single datagrams end nothing: on
     /// the internet they are no news.
     pub fn turn(&mut self, mut tell: impl FnMut(&mut M, Instant, M::Event)) -> io::Result<()> {
-        let deadline = self.drain(&mut tell);
+        let mut is_told = false;
+        let deadline = self.drain(&mut |machine, now, event| {
+            is_told = true;
+            tell(machine, now, event);
+        });
         let timeout = match deadline {
-            _ if self.ready.contains(&true) => Some(Duration::ZERO),
+            _ if is_told || self.ready.contains(&true) => Some(Duration::ZERO),
             deadline => deadline.map(|at| at.since(self.now())),
         };
         match self.poll.poll(&mut self.events, timeout) {

@@ -44,8 +44,3 @@ pub use tinybt_runtime::{Peer, Sighting, Tracker};
 /// # Ok::<(), tinybt_std::Error>(())
 /// ```
 pub type Builder = tinybt_runtime::Builder<Thread>;
-
-/// What the README shows compiles.
-#[cfg(all(doctest, feature = "tls"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -61,13 +61,7 @@ fn run(mut driver: Driver<Hosted>, mut engine: Engine) -> Result<(), Error> {
         if engine.is_done(driver.machine()) {
             break;
         }
-        result = driver.turn(|hosted, now, event| {
-            engine.hear(hosted, now, event);
-            if engine.is_stopping() {
-                // This may have been the last thing to wait for.
-                waker.wake_by_ref();
-            }
-        });
+        result = driver.turn(|hosted, now, event| engine.hear(hosted, now, event));
     }
     engine.end(driver.machine(), result).finish()
 }

@@ -69,6 +69,6 @@ fn a_deadline_is_kept() {
         turns += 1;
     }
     assert!(rung >= Some(at));
-    // One that finds nothing to read, one that waits, one that tells.
+    // One that finds nothing to read, one that waits, one that tells and does not wait.
     assert!(turns <= 4, "{turns} turns");
 }

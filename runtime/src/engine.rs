@@ -100,11 +100,6 @@ impl Engine {
         self.ledger.hear(hosted, now, event);
     }
 
-    /// Whether it is to end.
-    pub fn is_stopping(&self) -> bool {
-        self.ledger.stop
-    }
-
     /// Whether it is to end, and nobody is left to be told that we go.
     pub fn is_done(&self, hosted: &Hosted) -> bool {
         #[cfg(feature = "finder")]

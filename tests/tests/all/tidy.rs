@@ -182,6 +182,21 @@ fn one_file_of_the_runtimes_reads_the_clock() {
 }
 
 #[test]
+fn runtimes_are_thin() {
+    let lines = |folder: &str| -> usize {
+        let all = files(folder, &[".rs"]).into_iter();
+        all.filter(|(path, _)| !path.contains("/bin/")).map(|(_, text)| text.lines().count()).sum()
+    };
+    let shared = lines("runtime/src");
+    for folder in ["runtime-std/src", "runtime-smol/src"] {
+        let driver = fs::read_to_string(root().join(folder).join("driver.rs")).unwrap();
+        assert!(driver.lines().count() <= 150, "{folder}: a driver waits, and does nothing else");
+        let share = shared * 100 / (shared + lines(folder));
+        assert!(share >= 80, "{folder}: {share} % of what it needs is shared");
+    }
+}
+
+#[test]
 fn tests_do_not_sleep_and_are_not_switched_off() {
     let sleeps = concat!("thread::", "sleep");
     let ignored = concat!("#[", "ignore");
