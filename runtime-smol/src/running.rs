@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -92,28 +92,22 @@ impl Bench {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.alarms.poll(context);
         let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(())) };
+        let Inner { driver, engine } = inner;
+        let now = driver.now();
+        engine.obey(driver.machine(), now, context);
         for _ in 0..BATCH {
-            let polled = inner.poll(context);
-            if inner.engine.is_done(inner.driver.machine()) {
+            let told = driver.poll_next(context);
+            if let Poll::Ready(Ok(event)) = told {
+                let now = driver.now();
+                engine.hear(driver.machine(), now, event);
+            } else if engine.is_done(driver.machine()) {
                 return Poll::Ready(Ok(()));
+            } else {
+                return told.map(|told| told.map(drop));
             }
-            ready!(polled)?;
         }
         context.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-impl Inner {
-    /// Carries out a command or passes on an event.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let now = self.driver.now();
-        if self.engine.poll_command(self.driver.machine(), now, context).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        let event = ready!(self.driver.poll_next(context))?;
-        self.engine.hear(self.driver.machine(), now, event);
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -346,6 +346,22 @@ fn a_thousand_lookups_at_once_on_one_thread() {
 }
 
 #[test]
+fn many_commands_do_not_keep_the_network_waiting() {
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let (dht, mut running) = patient(&other).start().unwrap();
+    block_on(async {
+        let mut ping = pin!(dht.ping(other.local_addr().unwrap()));
+        assert!(poll_once(&mut ping).await.is_none());
+        for _ in 0..100_000 {
+            dht.block("10.0.0.1:1".parse().unwrap(), Duration::ZERO).unwrap();
+        }
+        assert!(poll_once(&mut running).await.is_none());
+        assert!(other.recv(&mut [0; 100]).is_ok(), "the question was sent");
+    });
+}
+
+#[test]
 fn an_answer_is_not_lost_when_nobody_waits_for_it_now() {
     on_one_thread(async |executor| {
         let all = few(executor, 6);

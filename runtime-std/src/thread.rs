@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
 use tinybt_runtime::{Builder, Engine, Error, Host, Hosted, Parts, Runtime, Work};
@@ -57,7 +57,7 @@ fn run(mut driver: Driver<Hosted>, mut engine: Engine) -> Result<(), Error> {
     let mut result = Ok(());
     while result.is_ok() {
         let now = driver.now();
-        while let Poll::Ready(()) = engine.poll_command(driver.machine(), now, &mut context) {}
+        engine.obey(driver.machine(), now, &mut context);
         if engine.is_done(driver.machine()) {
             break;
         }

@@ -20,6 +20,9 @@ pub type Hosted = tinybt_core::finder::Finder<tinybt_core::dht::Heap, chacha20::
 #[cfg(not(feature = "finder"))]
 pub type Hosted = Machine;
 
+/// Commands that are carried out before the machine has its turn.
+const BATCH: usize = 64;
+
 type Event = <Hosted as tinybt_core::Machine>::Event;
 
 /// Something to be done where the machine is.
@@ -32,7 +35,7 @@ pub(crate) enum Command {
 /// Tells whoever waits for something, and does what they want.
 ///
 /// A loop gives it each event ([`Engine::hear`]) while the machine still has the event's rows, and
-/// lets it carry out commands ([`Engine::poll_command`]) until it [is done](Engine::is_done).
+/// lets it carry out commands ([`Engine::obey`]) until it [is done](Engine::is_done).
 pub struct Engine {
     commands: Receiver<Command>,
     ledger: Ledger,
@@ -57,9 +60,18 @@ impl Engine {
         }
     }
 
-    /// Carries out the next command of a handle, if there is one. Otherwise the context's waker is
-    /// woken when there is.
-    pub fn poll_command(
+    /// Carries out commands of handles, so many that the machine has its turn as well. The context's
+    /// waker is woken when there are more.
+    pub fn obey(&mut self, hosted: &mut Hosted, now: Instant, context: &mut Context<'_>) {
+        for _ in 0..BATCH {
+            if self.poll_command(hosted, now, context).is_pending() {
+                return;
+            }
+        }
+        context.waker().wake_by_ref();
+    }
+
+    fn poll_command(
         &mut self,
         hosted: &mut Hosted,
         now: Instant,

@@ -149,9 +149,12 @@ impl<T> Receiver<T> {
         if let Some(value) = shared.waiting.pop_front() {
             return Poll::Ready(value);
         }
-        match &mut shared.reader {
-            Some(reader) => reader.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
+        let is_known = shared.reader.as_ref().is_some_and(|it| it.will_wake(context.waker()));
+        if !is_known {
+            let last = shared.reader.replace(context.waker().clone());
+            // What goes with a waker is not known here, nor what it does then.
+            drop(shared);
+            drop(last);
         }
         Poll::Pending
     }
