@@ -6,25 +6,28 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_io::{Async, Timer};
 use tinybt_core::{Family, Instant, Machine};
 use tinybt_runtime::{Next, Pump, Socket};
 
+use crate::bell::Bell;
+
 /// Datagrams that are taken in before other tasks have their turn.
 const BATCH: usize = 64;
+/// How long a socket is left alone that is told to be ready and has nothing.
+const REST: Duration = Duration::from_millis(100);
 
 /// A machine with its sockets. Await [`Driver::next`] for ever.
 pub struct Driver<M> {
     pump: Pump<M, Watched>,
-    /// Of each socket, whether something may be left to read: the reactor tells only of what is
-    /// new.
-    ready: Vec<bool>,
-    /// Whose turn it was last.
-    turn: usize,
     timer: Timer,
     /// What the timer is set to.
-    deadline: Option<Instant>,
+    armed: Option<Instant>,
+    /// How long sockets are left alone that are told to be ready and have nothing.
+    rest: Option<Instant>,
+    bell: Bell,
 }
 
 struct Watched(Async<UdpSocket>);
@@ -51,9 +54,8 @@ impl<M: Machine> Driver<M> {
             let family = Family::of(&socket.local_addr()?);
             watched.push((Watched(Async::new(socket)?), family));
         }
-        let ready = vec![true; watched.len()];
         let pump = Pump::new(machine, watched);
-        Ok(Self { pump, ready, turn: 0, timer: Timer::never(), deadline: None })
+        Ok(Self { pump, timer: Timer::never(), armed: None, rest: None, bell: Bell::new() })
     }
 
     /// The machine, to be given commands between events and to be asked for an event's rows.
@@ -93,7 +95,7 @@ impl<M: Machine> Driver<M> {
                     Next::Wait(at) => deadline = at,
                 }
             }
-            is_heeded = match self.receive() {
+            is_heeded = match self.pump.receive() {
                 Some(is_heeded) => is_heeded,
                 None => {
                     ready!(self.poll_wait(deadline, context))?;
@@ -105,45 +107,43 @@ impl<M: Machine> Driver<M> {
         Poll::Pending
     }
 
-    /// Takes in a datagram of the next socket that has one, and says whether it was heeded.
-    fn receive(&mut self) -> Option<bool> {
-        for _ in 0..self.ready.len() {
-            self.turn = (self.turn + 1) % self.ready.len();
-            let ready = &mut self.ready[self.turn];
-            if *ready {
-                match self.pump.receive(self.turn) {
-                    None => *ready = false,
-                    taken => return taken,
-                }
-            }
-        }
-        None
-    }
-
     fn poll_wait(
         &mut self,
         deadline: Option<Instant>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.deadline != deadline {
-            self.deadline = deadline;
-            match deadline.and_then(|at| self.pump.on_the_clock(at)) {
+        let now = self.pump.now();
+        let (mut until, mut is_over) = (deadline, false);
+        let waker = self.bell.wakes(context);
+        let context = &mut Context::from_waker(&waker);
+        for index in 0..self.pump.count() {
+            if self.pump.is_vain(index) {
+                // The reactor would tell of it again and again.
+                let rest = *self.rest.get_or_insert(now + REST);
+                until = Some(until.map_or(rest, |until| until.min(rest)));
+                if rest > now {
+                    continue;
+                }
+            } else if let Some(socket) = self.pump.socket(index) {
+                let Poll::Ready(readable) = socket.0.poll_readable(context) else { continue };
+                readable?;
+            }
+            self.pump.set_ready(index);
+            is_over = true;
+        }
+        if is_over {
+            self.rest = None;
+            return Poll::Ready(Ok(()));
+        }
+        if self.armed != until {
+            self.armed = until;
+            match until.and_then(|at| self.pump.on_the_clock(at)) {
                 Some(at) => self.timer.set_at(at),
                 None => self.timer = Timer::never(),
             }
         }
-        let mut is_over = false;
-        for (ready, socket) in self.ready.iter_mut().zip(self.pump.sockets()) {
-            if let Poll::Ready(watched) = socket.0.poll_readable(context) {
-                watched?;
-                *ready = true;
-                is_over = true;
-            }
-        }
-        if self.deadline.is_some() && Pin::new(&mut self.timer).poll(context).is_ready() {
-            self.deadline = None;
-            is_over = true;
-        }
-        if is_over { Poll::Ready(Ok(())) } else { Poll::Pending }
+        ready!(Pin::new(&mut self.timer).poll(context));
+        self.armed = None;
+        Poll::Ready(Ok(()))
     }
 }

@@ -9,7 +9,8 @@
 //! - [`Driver`] is the loop itself, for any [`tinybt_core::Machine`].
 //!
 //! Names, configuration, state file and errors are those of `tinybt-std`; what waits there is awaited
-//! here.
+//! here. Only `start` may take the disk a moment, where there is a state file to be read: those who
+//! mind send it to the pool, as in `unblock(|| builder.start())`.
 //!
 //! ```no_run
 //! use tinybt_smol::{Dht, PUBLIC_ROUTERS};
@@ -30,6 +31,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod bell;
 mod driver;
 mod running;
 

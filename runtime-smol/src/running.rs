@@ -53,7 +53,9 @@ impl tinybt_runtime::WithFinder for Smol {
 ///
 /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
 #[must_use = "the DHT makes progress only while this is polled"]
-pub struct Running(Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
+pub struct Running(Ending);
+
+type Ending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Future for Running {
     type Output = Result<(), Error>;
@@ -70,9 +72,33 @@ async fn run(mut bench: Bench) -> Result<(), Error> {
             let last = engine.end(driver.machine(), result);
             // Whoever is told of the end may want the ports.
             drop(driver);
-            unblock(|| last.finish()).await
+            Saving(Some(Box::pin(unblock(|| last.finish())))).await
         }
         None => Ok(()),
+    }
+}
+
+/// The last of it, on the pool. Whoever drops it waits for it: what is to be saved is saved.
+struct Saving(Option<Ending>);
+
+impl Future for Saving {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(saving) = &mut self.0 else { return Poll::Ready(Ok(())) };
+        let saved = saving.as_mut().poll(context);
+        if saved.is_ready() {
+            self.0 = None;
+        }
+        saved
+    }
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if let Some(saving) = self.0.take() {
+            let _ = async_io::block_on(saving);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use tinybt_core::dht::Port;
@@ -16,6 +16,8 @@ use crate::wait::wait;
 
 /// A DHT node on a thread of its own. Clones are handles to the same node; the thread ends, and
 /// the state is saved, when the last of them and the last [`Search`] is gone.
+///
+/// What waits for an answer fails with [`Error::Inside`] in a handler, which runs on that thread.
 ///
 /// ```no_run
 /// use tinybt_std::{Dht, PUBLIC_ROUTERS};
@@ -36,6 +38,7 @@ type Handle = tinybt_runtime::Dht<Thread>;
 
 struct Shared {
     handle: Handle,
+    id: ThreadId,
     thread: Mutex<Option<JoinHandle<Result<(), Error>>>>,
 }
 
@@ -55,11 +58,25 @@ impl Dht {
     }
 
     pub(crate) fn new(handle: Handle, thread: JoinHandle<Result<(), Error>>) -> Self {
-        Self { shared: Arc::new(Shared { handle, thread: Mutex::new(Some(thread)) }) }
+        let id = thread.thread().id();
+        Self { shared: Arc::new(Shared { handle, id, thread: Mutex::new(Some(thread)) }) }
     }
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.shared.handle
+    }
+
+    /// Waits for an answer, where that makes sense.
+    pub(crate) fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if self.is_inside() { Err(Error::Inside) } else { wait(answer) }
+    }
+
+    /// Whether this is the DHT's own thread, where its handler runs and nothing can be waited for.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.shared.is_inside()
     }
 
     /// The addresses of its sockets.
@@ -86,7 +103,7 @@ impl Dht {
     ///
     /// [`Error::Stopped`].
     pub fn unresolved(&self) -> Result<Vec<String>, Error> {
-        wait(self.handle().unresolved())
+        self.wait(self.handle().unresolved())
     }
 
     /// Tells of a node from elsewhere, such as a `PORT` message: it is asked before it is kept.
@@ -150,7 +167,7 @@ impl Dht {
     /// [`Error::Silent`], [`Error::Refused`], [`Error::Address`], [`Error::Answer`],
     /// [`Error::Stopped`].
     pub fn ping(&self, addr: SocketAddr) -> Result<Pong, Error> {
-        wait(self.handle().ping(addr))
+        self.wait(self.handle().ping(addr))
     }
 
     /// Asks a node for the nodes that it knows closest to a target.
@@ -159,7 +176,7 @@ impl Dht {
     ///
     /// As [`Dht::ping`].
     pub fn ask_nodes(&self, addr: SocketAddr, target: Id) -> Result<Vec<Contact>, Error> {
-        wait(self.handle().ask_nodes(addr, target))
+        self.wait(self.handle().ask_nodes(addr, target))
     }
 
     /// Asks a node any question, and gives its answer as it came.
@@ -168,7 +185,7 @@ impl Dht {
     ///
     /// As [`Dht::ping`], and [`Error::Arguments`], [`Error::Busy`].
     pub fn ask(&self, addr: SocketAddr, question: Question<'_>) -> Result<Answered, Error> {
-        wait(self.handle().ask(addr, question))
+        self.wait(self.handle().ask(addr, question))
     }
 
     /// How it is.
@@ -177,7 +194,7 @@ impl Dht {
     ///
     /// [`Error::Stopped`].
     pub fn overview(&self) -> Result<Overview, Error> {
-        wait(self.handle().overview())
+        self.wait(self.handle().overview())
     }
 
     /// Ends the thread, whoever else has a handle, and says whether the state was saved. Trackers
@@ -193,17 +210,24 @@ impl Dht {
 
 impl Shared {
     fn stop(&self) -> Result<(), Error> {
-        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
-        let thread = thread.ok_or(Error::Stopped)?;
-        let is_own = thread.thread().id() == std::thread::current().id();
-        // The thread itself says how it went.
-        drop(self.handle.stop());
-        if is_own {
+        if self.is_inside() {
             // A handler wants an end: it comes when the handler is done.
+            drop(self.handle.stop());
             return Ok(());
         }
-        // A panic over there is no reason for one here.
-        thread.join().unwrap_or(Err(Error::Stopped))
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
+        let told = self.handle.stop();
+        match thread {
+            // A panic over there is no reason for one here.
+            Some(thread) => thread.join().unwrap_or(Err(Error::Stopped)),
+            // Somebody else waits for the thread, or it has ended long ago.
+            None => wait(told),
+        }
+    }
+
+    /// Whether this is the DHT's own thread, where its handler runs.
+    fn is_inside(&self) -> bool {
+        self.id == std::thread::current().id()
     }
 }
 

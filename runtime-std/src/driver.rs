@@ -11,15 +11,13 @@ use mio::{Events, Interest, Poll, Token};
 use tinybt_core::{Family, Instant, Machine};
 use tinybt_runtime::{Next, Pump, Socket};
 
-/// Datagrams that are taken from one socket before the others have their turn.
+/// Datagrams that are taken in before the caller has its turn.
 const BATCH: usize = 64;
 const WAKER: Token = Token(usize::MAX);
 
 /// A machine with its sockets. Call [`Driver::turn`] for ever.
 pub struct Driver<M> {
     pump: Pump<M, Polled>,
-    /// Of each socket, whether something may be left to read: the poll tells only of what is new.
-    ready: Vec<bool>,
     poll: Poll,
     events: Events,
     waker: Waker,
@@ -63,9 +61,8 @@ impl<M: Machine> Driver<M> {
             poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
             registered.push((Polled(socket), family));
         }
-        let ready = vec![true; registered.len()];
         let pump = Pump::new(machine, registered);
-        Ok(Self { pump, ready, poll, events: Events::with_capacity(8), waker })
+        Ok(Self { pump, poll, events: Events::with_capacity(8), waker })
     }
 
     /// The machine, to be given commands between turns.
@@ -99,7 +96,7 @@ impl<M: Machine> Driver<M> {
             tell(machine, now, event);
         });
         let timeout = match deadline {
-            _ if is_told || self.ready.contains(&true) => Some(Duration::ZERO),
+            _ if is_told || self.pump.is_ready() => Some(Duration::ZERO),
             deadline => deadline.map(|at| at.since(self.now())),
         };
         match self.poll.poll(&mut self.events, timeout) {
@@ -107,20 +104,13 @@ impl<M: Machine> Driver<M> {
             _ => {}
         }
         for event in &self.events {
-            if let Some(ready) = self.ready.get_mut(event.token().0) {
-                *ready = true;
-            }
+            self.pump.set_ready(event.token().0);
         }
-        for index in 0..self.ready.len() {
-            for _ in 0..BATCH {
-                if !self.ready[index] {
-                    break;
-                }
-                match self.pump.receive(index) {
-                    Some(true) => drop(self.drain(&mut tell)),
-                    Some(false) => {}
-                    None => self.ready[index] = false,
-                }
+        for _ in 0..BATCH {
+            match self.pump.receive() {
+                Some(true) => drop(self.drain(&mut tell)),
+                Some(false) => {}
+                None => break,
             }
         }
         Ok(())

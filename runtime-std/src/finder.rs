@@ -8,7 +8,6 @@ use tinybt_runtime::Error;
 
 use crate::dht::Dht;
 use crate::swarm::Swarm;
-use crate::wait::wait;
 
 /// Finds the peers of torrents: asks the DHT and every tracker at once, on the DHT's thread and
 /// sockets. Clones are handles to the same.
@@ -63,6 +62,6 @@ impl Finder {
         patience: Patience,
     ) -> Result<Vec<(InfoHash, Counts)>, Error> {
         let finder = tinybt_runtime::Finder::new(self.dht.handle().clone());
-        wait(finder.scrape(url, swarms, patience))
+        self.dht.wait(finder.scrape(url, swarms, patience))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tinybt_runtime::{Error, Finished};
 
 use crate::dht::Dht;
-use crate::wait::{wait, within};
+use crate::wait::within;
 
 /// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
 /// the lookup when it is dropped.
@@ -16,7 +16,7 @@ use crate::wait::{wait, within};
 pub struct Search {
     // Dropped before the handle that keeps the thread alive.
     inner: tinybt_runtime::Search,
-    _dht: Dht,
+    dht: Dht,
 }
 
 /// What a search has to say.
@@ -32,11 +32,13 @@ pub enum Found {
 
 impl Search {
     pub(crate) fn new(inner: tinybt_runtime::Search, dht: Dht) -> Self {
-        Self { inner, _dht: dht }
+        Self { inner, dht }
     }
 
     /// The next peer, waiting for it no longer than this.
     pub fn next_within(&mut self, time: Duration) -> Found {
+        // On the DHT's own thread there is nothing to wait for.
+        let time = if self.dht.is_inside() { Duration::ZERO } else { time };
         match within(time, |context| self.inner.poll_next(context)) {
             Some(Some(peer)) => Found::Peer(peer),
             Some(None) => Found::End,
@@ -56,7 +58,7 @@ impl Search {
     ///
     /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
     pub fn finish(&mut self) -> Result<&[Finished], Error> {
-        wait(self.inner.finish())
+        self.dht.wait(self.inner.finish())
     }
 
     /// How it went in the families where it is over.
@@ -74,6 +76,9 @@ impl Iterator for Search {
     type Item = SocketAddr;
 
     fn next(&mut self) -> Option<SocketAddr> {
-        wait(self.inner.next())
+        match self.next_within(Duration::MAX) {
+            Found::Peer(peer) => Some(peer),
+            Found::Nothing | Found::End => None,
+        }
     }
 }

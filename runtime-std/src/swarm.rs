@@ -6,7 +6,7 @@ use std::time::Duration;
 use tinybt_runtime::{Peer, Sighting};
 
 use crate::dht::Dht;
-use crate::wait::{wait, within};
+use crate::wait::within;
 
 /// A search under way. Yields each peer once, with whoever named it first; ends when the search
 /// does. When it is dropped, the search is told to stop.
@@ -15,16 +15,18 @@ use crate::wait::{wait, within};
 pub struct Swarm {
     // Dropped before the handle that keeps the thread alive.
     inner: tinybt_runtime::Swarm,
-    _dht: Dht,
+    dht: Dht,
 }
 
 impl Swarm {
     pub(crate) fn new(inner: tinybt_runtime::Swarm, dht: Dht) -> Self {
-        Self { inner, _dht: dht }
+        Self { inner, dht }
     }
 
     /// Whatever comes next, waiting for it no longer than this.
     pub fn next_within(&mut self, time: Duration) -> Sighting {
+        // On the DHT's own thread there is nothing to wait for.
+        let time = if self.dht.is_inside() { Duration::ZERO } else { time };
         within(time, |context| self.inner.poll_sighting(context)).unwrap_or(Sighting::Nothing)
     }
 }
@@ -47,6 +49,12 @@ impl Iterator for Swarm {
     type Item = Peer;
 
     fn next(&mut self) -> Option<Peer> {
-        wait(self.inner.next())
+        loop {
+            match self.next_within(Duration::MAX) {
+                Sighting::Peer(peer) => return Some(peer),
+                Sighting::Nothing | Sighting::End => return None,
+                _ => {}
+            }
+        }
     }
 }

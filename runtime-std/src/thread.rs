@@ -1,7 +1,7 @@
 //! The thread that a DHT runs on, and threads for what blocks.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
@@ -18,11 +18,16 @@ impl Runtime for Thread {
     type Started = Dht;
 
     fn start(builder: Builder<Self>) -> Result<Dht, Error> {
-        let Parts { hosted, sockets, engine, dht } = builder.build(Arc::new(Threads))?;
+        let threads = Threads::default();
+        let Parts { hosted, sockets, engine, dht } = builder.build(Arc::new(threads.clone()))?;
         let driver = Driver::new(hosted, sockets).map_err(Error::Socket)?;
         let thread = std::thread::Builder::new()
             .name("tinybt".into())
-            .spawn(move || run(driver, engine))
+            .spawn(move || {
+                let result = run(driver, engine);
+                threads.end();
+                result
+            })
             .map_err(Error::Socket)?;
         Ok(Dht::new(dht, thread))
     }
@@ -37,14 +42,31 @@ impl tinybt_runtime::WithFinder for Thread {
     }
 }
 
-/// A thread for each piece of work.
-struct Threads;
+/// A thread for each piece of work. Those that wait go home when the DHT ends.
+#[derive(Clone, Default)]
+struct Threads(Arc<(Mutex<bool>, Condvar)>);
+
+impl Threads {
+    fn end(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    /// Whether it is still wanted after so long.
+    fn wait(&self, time: Duration) -> bool {
+        let has_ended = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.1.wait_timeout_while(has_ended, time, |has_ended| !*has_ended);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
 
 impl Host for Threads {
     fn run(&self, after: Duration, work: Work) -> io::Result<()> {
+        let threads = self.clone();
         let run = move || {
-            std::thread::sleep(after);
-            work();
+            if threads.wait(after) {
+                work();
+            }
         };
         std::thread::Builder::new().name("tinybt-errand".into()).spawn(run).map(drop)
     }
@@ -63,5 +85,8 @@ fn run(mut driver: Driver<Hosted>, mut engine: Engine) -> Result<(), Error> {
         }
         result = driver.turn(|hosted, now, event| engine.hear(hosted, now, event));
     }
-    engine.end(driver.machine(), result).finish()
+    let last = engine.end(driver.machine(), result);
+    // Whoever is told of the end may want the ports.
+    drop(driver);
+    last.finish()
 }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tinybt_core::dht::{Busy, LookupId, Pair, Port, Stats, Status};
@@ -13,10 +13,10 @@ use crate::engine::Command;
 use crate::error::Error;
 use crate::host::Host;
 use crate::ledger::{Answered, Job, Ledger, Machine};
-use crate::mailbox::{Sender, mailbox};
-use crate::names::{self, Named, Names};
+use crate::mailbox::{Refused, Sender, mailbox};
+use crate::names::{Named, Names};
 use crate::question::OwnedQuestion;
-use crate::search::{Search, Stage};
+use crate::search::{Progress, Search};
 use crate::setup::{Builder, Runtime};
 
 /// A DHT node for each address family. Clones are handles to the same; it ends, and the state is
@@ -27,14 +27,17 @@ use crate::setup::{Builder, Runtime};
 pub struct Dht<R> {
     pub(crate) commands: Commands,
     addrs: Arc<[SocketAddr]>,
-    host: Arc<dyn Host>,
+    names: Names,
+    /// Whether there is a node at all.
+    has_nodes: bool,
     runtime: PhantomData<fn() -> R>,
 }
 
 impl<R> Clone for Dht<R> {
     fn clone(&self) -> Self {
         let (commands, addrs) = (self.commands.clone(), self.addrs.clone());
-        Self { commands, addrs, host: self.host.clone(), runtime: PhantomData }
+        let (names, has_nodes) = (self.names.clone(), self.has_nodes);
+        Self { commands, addrs, names, has_nodes, runtime: PhantomData }
     }
 }
 
@@ -81,8 +84,18 @@ impl<R> Dht<R> {
         commands: Sender<Command>,
         addrs: Arc<[SocketAddr]>,
         host: Arc<dyn Host>,
+        has_nodes: bool,
     ) -> Self {
-        Self { commands: Commands(commands), addrs, host, runtime: PhantomData }
+        // A name that takes long to resolve keeps no handle alive.
+        let back = Commands(commands.uncounted());
+        let tell = move |named: Named| {
+            let told = move |machine: &mut Machine, ledger: &mut Ledger, now| {
+                ledger.named(machine, now, named);
+            };
+            back.insist(told).is_ok()
+        };
+        let (commands, names) = (Commands(commands), Names::new(host, tell));
+        Self { commands, addrs, names, has_nodes, runtime: PhantomData }
     }
 
     /// The addresses of its sockets.
@@ -115,16 +128,17 @@ impl<R> Dht<R> {
         }
         let count = names.len();
         self.commands.dht(move |_, ledger, _| ledger.resolving += count)?;
-        // A name that takes long to resolve keeps no handle alive.
-        let commands = Commands(self.commands.0.uncounted());
-        let tell = move |name: &str, named: Named| {
-            let name = name.to_owned();
-            let named = commands.dht(move |machine, ledger, now| {
-                ledger.named(machine, now, name, named);
+        let missed = names.clone();
+        self.names.look_up(names).map_err(|error| {
+            // Nobody is to wait for them.
+            let _ = self.commands.insist(move |machine, ledger, now| {
+                for name in missed {
+                    let named = Named { name, addrs: Vec::new(), is_first: true };
+                    ledger.named(machine, now, named);
+                }
             });
-            named.is_ok()
-        };
-        names::look_up(self.host.clone(), Names::new(names, tell)).map_err(Error::Socket)
+            Error::Socket(error)
+        })
     }
 
     /// Names that were to be resolved and were not, so far.
@@ -169,7 +183,8 @@ impl<R> Dht<R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`]; [`Error::Busy`] comes from [`Search::finish`].
+    /// [`Error::Stopped`], [`Error::NoDht`], [`Error::Busy`]; that too many lookups are under way comes
+    /// from [`Search::finish`].
     pub fn get_peers(&self, info_hash: InfoHash) -> Result<Search, Error> {
         self.search(move |machine, now| machine.get_peers(now, info_hash))
     }
@@ -196,21 +211,24 @@ impl<R> Dht<R> {
         &self,
         start: impl Fn(&mut Machine, Instant) -> Result<Pair<LookupId>, Busy> + Send + 'static,
     ) -> Result<Search, Error> {
+        if !self.has_nodes {
+            return Err(Error::NoDht);
+        }
         let (tell, told) = mailbox();
-        let stage = Arc::new(Mutex::new(Stage::Waiting));
-        let shared = stage.clone();
+        let progress = Progress::new(tell);
+        let shared = progress.clone();
         self.commands.dht(move |machine, ledger, now| {
+            let begins = shared.clone();
             let begin: Job = Box::new(move |machine, ledger, now| {
-                // Busy: the mailbox closes, and the search says so.
-                Stage::begin(&shared, || {
+                begins.begin(|tell| {
                     let pair = start(machine, now).ok()?;
                     ledger.lookup(pair, tell);
                     Some(pair)
                 });
             });
-            ledger.when_ready(machine, now, begin);
+            ledger.when_ready(machine, now, shared, begin);
         })?;
-        Ok(Search::new(self.commands.clone(), told, stage))
+        Ok(Search::new(self.commands.clone(), told, progress))
     }
 
     /// Asks a node whether it is there.
@@ -274,7 +292,7 @@ impl<R> Dht<R> {
     /// [`Error::State`] if the state could not be written, [`Error::Stopped`] if it had ended.
     pub fn stop(&self) -> impl Future<Output = Result<(), Error>> + use<R> {
         let (tell, told) = mailbox();
-        let sent = self.commands.dht(move |_, ledger, _| ledger.stop(tell));
+        let sent = self.commands.insist(move |_, ledger, _| ledger.stop(tell));
         async move {
             sent?;
             told.take().await.unwrap_or(Err(Error::Stopped))
@@ -286,9 +304,15 @@ impl<R> Dht<R> {
 #[derive(Clone)]
 pub(crate) struct Commands(Sender<Command>);
 
+/// Commands that may wait to be carried out.
+const COMMANDS_MAX: usize = 65_536;
+
 impl Commands {
     pub(crate) fn send(&self, command: Command) -> Result<(), Error> {
-        self.0.send(command).map_err(|_| Error::Stopped)
+        self.0.offer(command, COMMANDS_MAX).map_err(|refused| match refused {
+            Refused::Gone => Error::Stopped,
+            Refused::Full => Error::Busy,
+        })
     }
 
     pub(crate) fn dht(
@@ -296,6 +320,14 @@ impl Commands {
         job: impl FnOnce(&mut Machine, &mut Ledger, Instant) + Send + 'static,
     ) -> Result<(), Error> {
         self.send(Command::Dht(Box::new(job)))
+    }
+
+    /// Sends what must not be lost, whatever waits already.
+    pub(crate) fn insist(
+        &self,
+        job: impl FnOnce(&mut Machine, &mut Ledger, Instant) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.0.send(Command::Dht(Box::new(job))).map_err(|_| Error::Stopped)
     }
 
     async fn inquire<T: Send + 'static>(

@@ -80,7 +80,7 @@ impl Engine {
         let command = match self.ledger.stop {
             false => self.commands.poll(context),
             // Handles have had their say; errands have not.
-            true => self.commands.poll_uncounted(context).map(Some),
+            true => self.commands.poll_uncounted(context),
         };
         let Poll::Ready(command) = command else { return Poll::Pending };
         match command {

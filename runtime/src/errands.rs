@@ -80,6 +80,14 @@ impl Errands {
     }
 }
 
+impl Drop for Errands {
+    fn drop(&mut self) {
+        // Nobody is to be told that we have come when we are gone.
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.waiting.clear();
+    }
+}
+
 fn work(worker: &Worker, queue: &Mutex<Queue>) {
     loop {
         let next = {

@@ -38,6 +38,10 @@ pub enum Error {
     },
     /// Too much is under way.
     Busy,
+    /// There is no node: it was made to ask trackers alone.
+    NoDht,
+    /// It was called from the handler, which the answer would have to wait for.
+    Inside,
     /// An address that this node has no socket for, or with port 0.
     Address(SocketAddr),
     /// Arguments that are no bencoded dictionary, or do not fit into a datagram.
@@ -89,6 +93,10 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Error::Busy => f.write_str("too much is under way: wait until a lookup ends"),
+            Error::NoDht => f.write_str("there is no DHT node here: it was built without one"),
+            Error::Inside => f.write_str(
+                "a handler cannot wait for its own DHT: ask from another thread, or beforehand",
+            ),
             Error::Address(addr) => write!(
                 f,
                 "cannot reach {addr}: there is no socket of its address family, or its port is 0"

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// Something that may block: a name to be resolved, a URL to be fetched.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// A place for what blocks. At most 64 pieces of work are under way at once, and one more for the
-/// names of nodes that were not found yet.
+/// A place for what blocks. At most 64 pieces of work of trackers are under way at once, one for each
+/// call that adds names of nodes, and one that waits for the names that were not found.
 pub trait Host: Send + Sync + 'static {
     /// Does some work elsewhere, after a while.
     ///

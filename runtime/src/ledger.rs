@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::handler::{Handler, Reply};
 use crate::mailbox::{Post, Sender, Weight};
 use crate::names::Named;
+use crate::search::Progress;
 
 pub(crate) type Machine = Dual<Heap, ChaCha12Rng>;
 
@@ -61,6 +62,9 @@ pub struct Answered {
     pub rtt: Duration,
 }
 
+/// Lookups that may wait for somebody to begin with.
+const WAITING_MAX: usize = 8_192;
+
 /// Who waits for what.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -70,7 +74,7 @@ pub(crate) struct Ledger {
     /// Names that are being resolved: lookups wait for somebody to begin with.
     pub(crate) resolving: usize,
     pub(crate) unresolved: Vec<String>,
-    waiting: Vec<Job>,
+    waiting: Vec<(Progress, Job)>,
     pub(crate) stop: bool,
     /// Whoever waits for the end.
     pub(crate) stoppers: Vec<Sender<Result<(), Error>>>,
@@ -87,50 +91,52 @@ impl Ledger {
         self.stoppers.push(tell);
     }
 
-    /// Does something once there is somebody to ask, or no hope of it.
-    pub(crate) fn when_ready(&mut self, machine: &mut Machine, now: Instant, job: Job) {
+    /// Begins a search once there is somebody to ask, or no hope of it.
+    pub(crate) fn when_ready(
+        &mut self,
+        machine: &mut Machine,
+        now: Instant,
+        search: Progress,
+        begin: Job,
+    ) {
         let known = [Family::V4, Family::V6]
             .into_iter()
             .any(|family| machine.node(family).is_some_and(|node| node.knows_somebody()));
-        if self.resolving > 0 && !known {
-            self.waiting.push(job);
-        } else {
-            job(machine, self, now);
+        if self.resolving == 0 || known {
+            return begin(machine, self, now);
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            self.waiting.retain(|(search, _)| !search.is_cancelled());
+        }
+        // Beyond that it is dropped, which says that too much is under way.
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push((search, begin));
         }
     }
 
     /// Something became of a name.
-    pub(crate) fn named(
-        &mut self,
-        machine: &mut Machine,
-        now: Instant,
-        name: String,
-        named: Named,
-    ) {
-        match named {
-            Named::Found(addrs) => {
-                // It may have been missed the first time.
-                match self.unresolved.iter().position(|other| *other == name) {
-                    Some(index) => drop(self.unresolved.swap_remove(index)),
-                    None => self.resolving = self.resolving.saturating_sub(1),
-                }
-                for addr in addrs {
-                    machine.add_source(addr);
-                }
-            }
-            Named::NotFound => {
-                self.resolving = self.resolving.saturating_sub(1);
-                self.unresolved.push(name);
-            }
-            Named::StillNot => return,
+    pub(crate) fn named(&mut self, machine: &mut Machine, now: Instant, named: Named) {
+        let Named { name, addrs, is_first } = named;
+        self.resolving -= usize::from(is_first && self.resolving > 0);
+        let known = self.unresolved.iter().position(|other| *other == name);
+        match known {
+            None if addrs.is_empty() => self.unresolved.push(name),
+            Some(index) if !addrs.is_empty() => drop(self.unresolved.swap_remove(index)),
+            _ => {}
         }
-        self.resolved(machine, now);
+        let is_news = is_first || !addrs.is_empty();
+        for addr in addrs {
+            machine.add_source(addr);
+        }
+        if is_news {
+            self.resolved(machine, now);
+        }
     }
 
     /// Names were resolved.
     fn resolved(&mut self, machine: &mut Machine, now: Instant) {
-        for job in std::mem::take(&mut self.waiting) {
-            self.when_ready(machine, now, job);
+        for (search, begin) in std::mem::take(&mut self.waiting) {
+            self.when_ready(machine, now, search, begin);
         }
     }
 

@@ -44,6 +44,15 @@ pub(crate) struct Receiver<T>(Arc<Mutex<Shared<T>>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gone;
 
+/// Why something was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Nobody reads any more.
+    Gone,
+    /// Too much waits.
+    Full,
+}
+
 struct Shared<T> {
     waiting: VecDeque<T>,
     reader: Option<Waker>,
@@ -71,6 +80,23 @@ impl<T> Sender<T> {
             waiting.push_back(value);
             true
         })
+    }
+
+    /// Writes, unless as much waits as may.
+    pub(crate) fn offer(&self, value: T, most: usize) -> Result<(), Refused> {
+        let mut is_full = false;
+        let put = self.put(|waiting| {
+            is_full = waiting.len() >= most;
+            if !is_full {
+                waiting.push_back(value);
+            }
+            !is_full
+        });
+        match put {
+            Ok(()) if is_full => Err(Refused::Full),
+            Ok(()) => Ok(()),
+            Err(Gone) => Err(Refused::Gone),
+        }
     }
 
     /// Writes, and is left out of the count of those who keep the reader waiting.
@@ -137,26 +163,42 @@ impl<T> Drop for Sender<T> {
 impl<T> Receiver<T> {
     /// The next thing; `None` when nothing waits and all counted senders are gone.
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        match self.poll_uncounted(context) {
-            Poll::Pending if lock(&self.0).senders == 0 => Poll::Ready(None),
-            next => next.map(Some),
-        }
+        self.poll_while(context, |senders| senders > 0)
     }
 
-    /// The next thing, from whomever.
-    pub(crate) fn poll_uncounted(&self, context: &mut Context<'_>) -> Poll<T> {
-        let mut shared = lock(&self.0);
-        if let Some(value) = shared.waiting.pop_front() {
-            return Poll::Ready(value);
-        }
-        let is_known = shared.reader.as_ref().is_some_and(|it| it.will_wake(context.waker()));
-        if !is_known {
-            let last = shared.reader.replace(context.waker().clone());
-            // What goes with a waker is not known here, nor what it does then.
+    /// The next thing, from whomever; never `None`.
+    pub(crate) fn poll_uncounted(&self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll_while(context, |_| true)
+    }
+
+    fn poll_while(
+        &self,
+        context: &mut Context<'_>,
+        is_awaited: impl Fn(usize) -> bool,
+    ) -> Poll<Option<T>> {
+        let mut cloned: Option<Waker> = None;
+        loop {
+            let mut shared = lock(&self.0);
+            if let Some(value) = shared.waiting.pop_front() {
+                return Poll::Ready(Some(value));
+            }
+            if !is_awaited(shared.senders) {
+                return Poll::Ready(None);
+            }
+            if shared.reader.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
+                return Poll::Pending;
+            }
+            // What wakers do when they come and go is not known here, so not under the lock.
+            let Some(waker) = cloned.take() else {
+                drop(shared);
+                cloned = Some(context.waker().clone());
+                continue;
+            };
+            let last = shared.reader.replace(waker);
             drop(shared);
             drop(last);
+            return Poll::Pending;
         }
-        Poll::Pending
     }
 
     /// Waits for the next thing.
@@ -174,10 +216,11 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let mut shared = lock(&self.0);
         shared.is_read = false;
-        // What waits may hold ends of other mailboxes, and of this one.
+        // What waits may hold ends of other mailboxes, and of this one; so may whom a waker wakes.
         let waiting = std::mem::take(&mut shared.waiting);
+        let reader = shared.reader.take();
         drop(shared);
-        drop(waiting);
+        drop((waiting, reader));
     }
 }
 

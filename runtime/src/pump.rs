@@ -36,15 +36,31 @@ impl Socket for UdpSocket {
     }
 }
 
-/// A machine with its sockets. A loop [steps](Pump::step) it until it says [`Next::Wait`], waits as
-/// it likes, and lets it [receive](Pump::receive) one datagram; then again.
+/// Times that a socket may be told to be readable and give nothing, before it is said to be
+/// [vain](Pump::is_vain).
+const VAIN: u8 = 3;
+
+/// A machine with its sockets. A loop [steps](Pump::step) it until it says [`Next::Wait`], lets it
+/// [receive](Pump::receive) one datagram, and steps it again; when there is none it waits, and says
+/// which sockets [are ready](Pump::set_ready).
 pub struct Pump<M, S> {
     /// The machine, to be given commands between steps.
     pub machine: M,
-    sockets: Vec<(S, Family)>,
+    sockets: Vec<Row<S>>,
+    /// Whose turn it was last.
+    turn: usize,
     started: std::time::Instant,
     outbox: Buffer,
     inbox: Box<[u8; 65_536]>,
+}
+
+struct Row<S> {
+    socket: S,
+    family: Family,
+    /// Something may be left to read.
+    is_ready: bool,
+    /// Times in a row that nothing was, though it was said to be.
+    vain: u8,
 }
 
 /// What a step came to.
@@ -60,9 +76,12 @@ impl<M: Machine, S: Socket> Pump<M, S> {
     /// Around bound sockets that do not block, at most one of each family that the machine sends
     /// to.
     pub fn new(machine: M, sockets: Vec<(S, Family)>) -> Self {
+        let row = |(socket, family)| Row { socket, family, is_ready: true, vain: 0 };
+        let sockets = sockets.into_iter().map(row).collect();
         Self {
             machine,
             sockets,
+            turn: 0,
             started: std::time::Instant::now(),
             outbox: buffer(),
             inbox: Box::new([0; 65_536]),
@@ -82,9 +101,32 @@ impl<M: Machine, S: Socket> Pump<M, S> {
         self.started.checked_add(at.since(Self::START))
     }
 
-    /// The sockets.
-    pub fn sockets(&self) -> impl ExactSizeIterator<Item = &S> {
-        self.sockets.iter().map(|(socket, _)| socket)
+    /// How many sockets there are.
+    pub fn count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// A socket.
+    pub fn socket(&self, index: usize) -> Option<&S> {
+        self.sockets.get(index).map(|row| &row.socket)
+    }
+
+    /// Says that a socket may have something to read.
+    pub fn set_ready(&mut self, index: usize) {
+        if let Some(row) = self.sockets.get_mut(index) {
+            row.is_ready = true;
+        }
+    }
+
+    /// Whether any socket may have something to read.
+    pub fn is_ready(&self) -> bool {
+        self.sockets.iter().any(|row| row.is_ready)
+    }
+
+    /// Whether a socket is told to be ready and never has anything: an error that stays, or somebody
+    /// else who reads. To wait for it would be to spin.
+    pub fn is_vain(&self, index: usize) -> bool {
+        self.sockets.get(index).is_some_and(|row| row.vain >= VAIN)
     }
 
     /// Sends what is due, until there is something to tell or nothing to do.
@@ -94,9 +136,9 @@ impl<M: Machine, S: Socket> Pump<M, S> {
                 Step::Send(transmit) => {
                     let family = Family::of(&transmit.to);
                     let datagram = self.outbox.get(..transmit.len).unwrap_or_default();
-                    if let Some((socket, _)) = self.sockets.iter().find(|(_, of)| *of == family) {
+                    if let Some(row) = self.sockets.iter().find(|row| row.family == family) {
                         // What cannot be sent is as good as lost on the way: the machine repeats.
-                        let _ = socket.send_to(datagram, transmit.to);
+                        let _ = row.socket.send_to(datagram, transmit.to);
                     }
                 }
                 Step::Event(event) => return Next::Event(event),
@@ -105,23 +147,34 @@ impl<M: Machine, S: Socket> Pump<M, S> {
         }
     }
 
-    /// Takes in a datagram from one of the sockets. `None` if there is nothing more for now, else
-    /// whether the machine heeded it and is to be stepped.
-    pub fn receive(&mut self, index: usize) -> Option<bool> {
-        let (socket, family) = self.sockets.get(index)?;
-        match socket.recv_from(&mut self.inbox[..]) {
-            // What is mapped came over IPv4 to a socket for both: no machine can answer it.
-            Ok((len, from)) if Family::of(&from) == *family && !is_mapped(&from) => {
-                let now = self.now();
-                let datagram = self.inbox.get(..len).unwrap_or_default();
-                Some(self.machine.handle_datagram(now, from, datagram).is_ok())
+    /// Takes in a datagram of the next socket that has one. `None` if there is nothing more for now,
+    /// else whether the machine heeded it and is to be stepped.
+    pub fn receive(&mut self) -> Option<bool> {
+        for _ in 0..self.sockets.len() {
+            self.turn = (self.turn + 1) % self.sockets.len();
+            let row = self.sockets.get_mut(self.turn).filter(|row| row.is_ready);
+            let Some(row) = row else { continue };
+            match row.socket.recv_from(&mut self.inbox[..]) {
+                Ok((len, from)) => {
+                    row.vain = 0;
+                    // What is mapped came over IPv4 to a socket for both: no machine can answer it.
+                    if Family::of(&from) != row.family || is_mapped(&from) {
+                        return Some(false);
+                    }
+                    let now = self.now();
+                    let datagram = self.inbox.get(..len).unwrap_or_default();
+                    return Some(self.machine.handle_datagram(now, from, datagram).is_ok());
+                }
+                // Somebody's port is closed: an ICMP message of an earlier datagram.
+                Err(error) if is_of_another(error.kind()) => return Some(false),
+                // Nothing that asking again at once would mend.
+                Err(_) => {
+                    row.is_ready = false;
+                    row.vain = row.vain.saturating_add(1);
+                }
             }
-            Ok(_) => Some(false),
-            // Somebody's port is closed: an ICMP message of an earlier datagram.
-            Err(error) if is_of_another(error.kind()) => Some(false),
-            // Nothing that asking again at once would mend.
-            Err(_) => None,
         }
+        None
     }
 }
 

@@ -10,7 +10,7 @@ use tinybt_core::dht::{LookupId, Pair};
 use crate::dht::Commands;
 use crate::error::Error;
 use crate::ledger::{Finished, Told};
-use crate::mailbox::Receiver;
+use crate::mailbox::{Receiver, Sender};
 
 /// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
 /// the lookup when it is dropped. With the feature `stream` it is a `Stream`.
@@ -20,37 +20,65 @@ use crate::mailbox::Receiver;
 pub struct Search {
     commands: Commands,
     told: Receiver<Told>,
-    stage: Arc<Mutex<Stage>>,
+    progress: Progress,
     open: usize,
     finished: Vec<Finished>,
     over: bool,
 }
 
 /// Where a search is, as the machine's side knows it: it may be told to end before it has begun.
-#[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Stage {
-    /// Waits for somebody to ask.
-    #[default]
-    Waiting,
+    /// Waits for somebody to ask, and holds the end to be written to.
+    Waiting(Sender<Told>),
     Begun(Pair<LookupId>),
     Cancelled,
 }
 
-impl Stage {
-    /// Begins, unless it was cancelled.
-    pub(crate) fn begin(stage: &Mutex<Stage>, begin: impl FnOnce() -> Option<Pair<LookupId>>) {
-        let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*stage, Stage::Cancelled)
-            && let Some(pair) = begin()
+/// The same for both sides.
+#[derive(Clone)]
+pub(crate) struct Progress(Arc<Mutex<Stage>>);
+
+impl Progress {
+    pub(crate) fn new(tell: Sender<Told>) -> Self {
+        Self(Arc::new(Mutex::new(Stage::Waiting(tell))))
+    }
+
+    /// What it was.
+    fn set(&self, stage: Stage) -> Stage {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut place, stage)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        let stage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*stage, Stage::Cancelled)
+    }
+
+    /// Begins, unless it was cancelled. If it cannot, nobody is told anything any more.
+    pub(crate) fn begin(&self, begin: impl FnOnce(Sender<Told>) -> Option<Pair<LookupId>>) {
+        if self.is_cancelled() {
+            return;
+        }
+        // A cancel is carried out on the same side, so none comes in between.
+        if let Stage::Waiting(tell) = self.set(Stage::Begun(Pair { v4: None, v6: None }))
+            && let Some(pair) = begin(tell)
         {
-            *stage = Stage::Begun(pair);
+            drop(self.set(Stage::Begun(pair)));
+        }
+    }
+
+    /// Cancels; returns what had begun.
+    fn cancel(&self) -> Option<Pair<LookupId>> {
+        match self.set(Stage::Cancelled) {
+            Stage::Begun(pair) => Some(pair),
+            Stage::Waiting(_) | Stage::Cancelled => None,
         }
     }
 }
 
 impl Search {
-    pub(crate) fn new(commands: Commands, told: Receiver<Told>, stage: Arc<Mutex<Stage>>) -> Self {
-        Self { commands, told, stage, open: 0, finished: Vec::new(), over: false }
+    pub(crate) fn new(commands: Commands, told: Receiver<Told>, progress: Progress) -> Self {
+        Self { commands, told, progress, open: 0, finished: Vec::new(), over: false }
     }
 
     /// The next peer; `None` when the lookup is over.
@@ -78,14 +106,11 @@ impl Search {
 
     /// Ends the lookup early. What it found so far is still told, and how it went.
     pub fn cancel(&mut self) {
-        let stage = self.stage.clone();
+        let progress = self.progress.clone();
         // Where the machine is, since there it has either begun or not.
-        let _ = self.commands.dht(move |machine, _, now| {
-            let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Stage::Begun(pair) = *stage {
-                pair.iter().for_each(|lookup| machine.cancel(now, lookup));
-            }
-            *stage = Stage::Cancelled;
+        let _ = self.commands.insist(move |machine, _, now| {
+            let begun = progress.cancel();
+            begun.iter().flat_map(Pair::iter).for_each(|lookup| machine.cancel(now, lookup));
         });
     }
 
@@ -97,11 +122,7 @@ impl Search {
     /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
     pub async fn finish(&mut self) -> Result<&[Finished], Error> {
         while self.next().await.is_some() {}
-        let is_cancelled = {
-            let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-            matches!(*stage, Stage::Cancelled)
-        };
-        if self.finished.is_empty() && !is_cancelled {
+        if self.finished.is_empty() && !self.progress.is_cancelled() {
             let is_running = self.commands.overview().await.is_ok();
             return Err(if is_running { Error::Busy } else { Error::Stopped });
         }

@@ -157,7 +157,8 @@ impl<R> Builder<R> {
     }
 
     /// Answers queries of methods that this library does not know. It runs where the DHT
-    /// does, so it must be quick.
+    /// does, so it must be quick, and must not wait
+    /// for this DHT. A handle of the same DHT in it keeps the DHT alive until it is stopped.
     pub fn handler(mut self, handler: Handler) -> Self {
         self.handler = Some(handler);
         self.configure(|config| config.foreign_methods = true)
@@ -184,7 +185,8 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Opens the sockets and begins.
+    /// Opens the sockets and begins. Reads the state file and the certificates here and now, which
+    /// may take the disk a moment.
     ///
     /// # Errors
     ///
@@ -265,7 +267,7 @@ impl<R> Builder<R> {
             desk,
             self.state,
         );
-        let dht = Dht::new(commands, addrs.into(), host);
+        let dht = Dht::new(commands, addrs.into(), host, self.dht);
         if self.dht {
             dht.add_nodes(self.bootstrap)?;
         }
