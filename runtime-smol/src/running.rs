@@ -140,8 +140,10 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         if let Some(Inner { mut driver, engine }) = self.inner.take() {
+            let last = engine.end(driver.machine(), Ok(()));
+            drop(driver);
             // Nobody is left to be told of an error.
-            let _ = engine.end(driver.machine(), Ok(())).finish();
+            let _ = last.finish();
         }
     }
 }

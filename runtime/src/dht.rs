@@ -215,16 +215,16 @@ impl<R> Dht<R> {
             return Err(Error::NoDht);
         }
         let (tell, told) = mailbox();
-        let progress = Progress::new(tell);
+        let progress = Progress::new();
         let shared = progress.clone();
         self.commands.dht(move |machine, ledger, now| {
-            let begins = shared.clone();
+            let begun = shared.clone();
             let begin: Job = Box::new(move |machine, ledger, now| {
-                begins.begin(|tell| {
-                    let pair = start(machine, now).ok()?;
+                // Busy: the mailbox closes, and the search says so.
+                if let Ok(pair) = start(machine, now) {
+                    begun.set_begun(pair);
                     ledger.lookup(pair, tell);
-                    Some(pair)
-                });
+                }
             });
             ledger.when_ready(machine, now, shared, begin);
         })?;

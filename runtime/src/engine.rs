@@ -121,10 +121,11 @@ impl Engine {
         self.ledger.stop && searches == 0
     }
 
-    /// What is left to be done when the loop has ended, for whatever reason.
-    pub fn end(self, hosted: &mut Hosted, result: io::Result<()>) -> Last {
-        let save = self.state.map(|path| (saved(dht(hosted)), path));
-        Last { save, result, stoppers: self.ledger.stoppers }
+    /// What is left to be done when the loop has ended, for whatever reason. Whoever waits is told of
+    /// the end by [`Last::finish`]: close the sockets before, they may want the ports.
+    pub fn end(mut self, hosted: &mut Hosted, result: io::Result<()>) -> Last {
+        let save = self.state.take().map(|path| (saved(dht(hosted)), path));
+        Last { save, result, engine: self }
     }
 }
 
@@ -132,16 +133,16 @@ impl Engine {
 pub struct Last {
     save: Option<(State, PathBuf)>,
     result: io::Result<()>,
-    stoppers: Vec<Sender<Result<(), Error>>>,
+    engine: Engine,
 }
 
 impl Last {
-    /// Saves the state, which may block, and tells whoever waits for the end.
+    /// Saves the state, which may block, and tells whoever waits of the end.
     ///
     /// # Errors
     ///
     /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<(), Error> {
         let saved = match self.save {
             Some((state, path)) => {
                 state.store(&path).map_err(|source| Error::State { path: path.clone(), source })
@@ -149,7 +150,7 @@ impl Last {
             None => Ok(()),
         };
         let result = saved.and(self.result.map_err(Error::Socket));
-        for stopper in self.stoppers {
+        for stopper in std::mem::take(&mut self.engine.ledger.stoppers) {
             let _ = stopper.send(result.as_ref().copied().map_err(again));
         }
         result

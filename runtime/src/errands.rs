@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -97,7 +98,8 @@ fn work(worker: &Worker, queue: &Mutex<Queue>) {
             next
         };
         let Some((id, errand)) = next else { return };
-        worker.run(id, errand);
+        // A fault in there is no reason to be one worker less for ever; the finder gives it up.
+        let _ = catch_unwind(AssertUnwindSafe(|| worker.run(id, errand)));
     }
 }
 

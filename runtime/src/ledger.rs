@@ -105,13 +105,15 @@ impl Ledger {
         if self.resolving == 0 || known {
             return begin(machine, self, now);
         }
-        if self.waiting.len() >= WAITING_MAX {
-            self.waiting.retain(|(search, _)| !search.is_cancelled());
-        }
         // Beyond that it is dropped, which says that too much is under way.
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push((search, begin));
         }
+    }
+
+    /// Ends the searches that were cancelled before they had begun.
+    pub(crate) fn forget_cancelled(&mut self) {
+        self.waiting.retain(|(search, _)| !search.is_cancelled());
     }
 
     /// Something became of a name.

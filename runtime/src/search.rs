@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tinybt_core::dht::{LookupId, Pair};
@@ -10,7 +10,7 @@ use tinybt_core::dht::{LookupId, Pair};
 use crate::dht::Commands;
 use crate::error::Error;
 use crate::ledger::{Finished, Told};
-use crate::mailbox::{Receiver, Sender};
+use crate::mailbox::Receiver;
 
 /// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
 /// the lookup when it is dropped. With the feature `stream` it is a `Stream`.
@@ -24,61 +24,60 @@ pub struct Search {
     open: usize,
     finished: Vec<Finished>,
     over: bool,
+    /// It all ended first.
+    is_cut_off: bool,
 }
 
 /// Where a search is, as the machine's side knows it: it may be told to end before it has begun.
-pub(crate) enum Stage {
-    /// Waits for somebody to ask, and holds the end to be written to.
-    Waiting(Sender<Told>),
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Waits for somebody to ask.
+    Waiting,
     Begun(Pair<LookupId>),
     Cancelled,
 }
 
-/// The same for both sides.
+/// The same for both sides. Looked at and changed where the machine is, so nothing comes in between.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Mutex<Stage>>);
 
 impl Progress {
-    pub(crate) fn new(tell: Sender<Told>) -> Self {
-        Self(Arc::new(Mutex::new(Stage::Waiting(tell))))
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Stage::Waiting)))
     }
 
-    /// What it was.
-    fn set(&self, stage: Stage) -> Stage {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut place, stage)
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        let stage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(*stage, Stage::Cancelled)
+        matches!(*self.stage(), Stage::Cancelled)
     }
 
-    /// Begins, unless it was cancelled. If it cannot, nobody is told anything any more.
-    pub(crate) fn begin(&self, begin: impl FnOnce(Sender<Told>) -> Option<Pair<LookupId>>) {
-        if self.is_cancelled() {
-            return;
-        }
-        // A cancel is carried out on the same side, so none comes in between.
-        if let Stage::Waiting(tell) = self.set(Stage::Begun(Pair { v4: None, v6: None }))
-            && let Some(pair) = begin(tell)
-        {
-            drop(self.set(Stage::Begun(pair)));
-        }
+    pub(crate) fn set_begun(&self, pair: Pair<LookupId>) {
+        *self.stage() = Stage::Begun(pair);
     }
 
     /// Cancels; returns what had begun.
     fn cancel(&self) -> Option<Pair<LookupId>> {
-        match self.set(Stage::Cancelled) {
+        match std::mem::replace(&mut *self.stage(), Stage::Cancelled) {
             Stage::Begun(pair) => Some(pair),
-            Stage::Waiting(_) | Stage::Cancelled => None,
+            Stage::Waiting | Stage::Cancelled => None,
         }
     }
 }
 
 impl Search {
     pub(crate) fn new(commands: Commands, told: Receiver<Told>, progress: Progress) -> Self {
-        Self { commands, told, progress, open: 0, finished: Vec::new(), over: false }
+        Self {
+            commands,
+            told,
+            progress,
+            open: 0,
+            finished: Vec::new(),
+            over: false,
+            is_cut_off: false,
+        }
     }
 
     /// The next peer; `None` when the lookup is over.
@@ -93,7 +92,10 @@ impl Search {
                     self.open = self.open.saturating_sub(1);
                     self.over = self.open == 0;
                 }
-                None => self.over = true,
+                None => {
+                    self.over = true;
+                    self.is_cut_off = self.open > 0;
+                }
             }
         }
         Poll::Ready(None)
@@ -108,9 +110,9 @@ impl Search {
     pub fn cancel(&mut self) {
         let progress = self.progress.clone();
         // Where the machine is, since there it has either begun or not.
-        let _ = self.commands.insist(move |machine, _, now| {
-            let begun = progress.cancel();
-            begun.iter().flat_map(Pair::iter).for_each(|lookup| machine.cancel(now, lookup));
+        let _ = self.commands.insist(move |machine, ledger, now| match progress.cancel() {
+            Some(begun) => begun.iter().for_each(|lookup| machine.cancel(now, lookup)),
+            None => ledger.forget_cancelled(),
         });
     }
 
@@ -122,6 +124,9 @@ impl Search {
     /// [`Error::Busy`] if the lookup could not begin, [`Error::Stopped`] if the DHT ended first.
     pub async fn finish(&mut self) -> Result<&[Finished], Error> {
         while self.next().await.is_some() {}
+        if self.is_cut_off {
+            return Err(Error::Stopped);
+        }
         if self.finished.is_empty() && !self.progress.is_cancelled() {
             let is_running = self.commands.overview().await.is_ok();
             return Err(if is_running { Error::Busy } else { Error::Stopped });
