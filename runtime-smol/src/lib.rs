@@ -10,7 +10,12 @@
 //!
 //! Names, configuration, state file and errors are those of `tinybt-std`; what waits there is awaited
 //! here. Only `start` may take the disk a moment, where there is a state file to be read: those who
-//! mind send it to the pool, as in `unblock(|| builder.start())`.
+//! mind send it to the pool, as in `unblock(|| builder.start())`. Trackers that hang take up to 64
+//! threads of the pool, which has room for 500 unless `BLOCKING_MAX_THREADS` says otherwise.
+//!
+//! What is not the same: `start` gives a pair; a [`Driver`] is awaited where the other takes turns; there
+//! is no `next_within`, since every executor has timers; and dropping the last handle does not wait for
+//! the end, which [`Running`] is.
 //!
 //! ```no_run
 //! use tinybt_smol::{Dht, PUBLIC_ROUTERS};

@@ -1,5 +1,6 @@
 //! The future that drives a DHT, and the pool for what blocks.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use tinybt_runtime::{Builder, Engine, Error, Host, Hosted, Parts, Runtime, Work}
 use crate::driver::Driver;
 
 /// Events that are passed on before other tasks have their turn.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 
 /// The runtime: a future for each DHT.
 #[derive(Clone, Copy, Debug)]
@@ -181,5 +182,11 @@ impl Alarms {
             }
             !is_due
         });
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
     }
 }

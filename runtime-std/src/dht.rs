@@ -1,5 +1,6 @@
 //! The handle for people who want no loop of their own.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, ThreadId};
@@ -235,5 +236,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         // Whoever wants to know whether the state was saved calls `stop`.
         let _ = self.stop();
+    }
+}
+
+impl fmt::Debug for Dht {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle().fmt(f)
     }
 }

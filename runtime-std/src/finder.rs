@@ -23,7 +23,7 @@ use crate::swarm::Swarm;
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Finder {
     dht: Dht,
 }

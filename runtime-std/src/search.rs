@@ -13,6 +13,7 @@ use crate::wait::within;
 ///
 /// What is found and not yet read waits in memory: 8,192 peers at the most, others are
 /// [missed](Search::missed).
+#[derive(Debug)]
 pub struct Search {
     // Dropped before the handle that keeps the thread alive.
     inner: tinybt_runtime::Search,

@@ -11,7 +11,8 @@ use crate::wait::within;
 /// A search under way. Yields each peer once, with whoever named it first; ends when the search
 /// does. When it is dropped, the search is told to stop.
 ///
-/// What does not wait is [`tinybt_runtime::Swarm`]'s.
+/// What does not wait is [`tinybt_runtime::Swarm`]'s; leave its futures to those who have an executor.
+#[derive(Debug)]
 pub struct Swarm {
     // Dropped before the handle that keeps the thread alive.
     inner: tinybt_runtime::Swarm,

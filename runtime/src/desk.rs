@@ -44,6 +44,11 @@ impl Desk {
         self.scrapes.insert(scrape, Scrape { found: Vec::new(), tell });
     }
 
+    /// Whether somebody still waited for a scrape, who does not any more.
+    pub(crate) fn forget(&mut self, scrape: ScrapeId) -> bool {
+        self.scrapes.remove(&scrape).is_some()
+    }
+
     /// Passes on what the finder tells.
     pub(crate) fn hear(&mut self, finder: &mut Hosted, now: Instant, event: Event) {
         match event {

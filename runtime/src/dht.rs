@@ -1,5 +1,6 @@
 //! The handle of a DHT, for people who want no loop of their own.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use crate::setup::{Builder, Runtime};
 /// saved, when the last of them and the last [`Search`] is gone.
 ///
 /// What it gives are futures of no executor in particular. They make progress as long as somebody
-/// drives the machine.
+/// drives the machine, [`Dht::stop`] included, and begin when they are polled first. A question that
+/// is dropped keeps its place until its time is over.
 pub struct Dht<R> {
     pub(crate) commands: Commands,
     addrs: Arc<[SocketAddr]>,
@@ -284,7 +286,7 @@ impl<R> Dht<R> {
         self.commands.overview().await
     }
 
-    /// Ends it, whoever else has a handle. The future says whether the state was saved. Trackers
+    /// Ends it here and now, whoever else has a handle. The future says whether the state was saved. Trackers
     /// that know us are told that we go, which takes three seconds at the most.
     ///
     /// # Errors
@@ -348,5 +350,11 @@ impl Commands {
             Overview { v4, v6 }
         };
         self.inquire(look).await
+    }
+}
+
+impl<R> fmt::Debug for Dht<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dht").field("addrs", &self.addrs).finish_non_exhaustive()
     }
 }

@@ -10,13 +10,15 @@ use tinybt_core::{Family, Instant};
 
 use crate::error::Error;
 use crate::ledger::{self, Ledger, Machine};
-use crate::mailbox::{Receiver, Sender};
+use crate::mailbox::Receiver;
 use crate::state::State;
 
-/// What a driver drives.
+/// What a driver drives. It is another type with the feature `finder`, which anybody in a build may
+/// enable: use it as the [`Machine`](tinybt_core::Machine) that it is.
 #[cfg(feature = "finder")]
 pub type Hosted = tinybt_core::finder::Finder<tinybt_core::dht::Heap, chacha20::ChaCha12Rng>;
-/// What a driver drives.
+/// What a driver drives. It is another type with the feature `finder`, which anybody in a build may
+/// enable: use it as the [`Machine`](tinybt_core::Machine) that it is.
 #[cfg(not(feature = "finder"))]
 pub type Hosted = Machine;
 
@@ -142,15 +144,19 @@ impl Last {
     /// # Errors
     ///
     /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
-    pub fn finish(mut self) -> Result<(), Error> {
-        let saved = match self.save {
+    pub fn finish(self) -> Result<(), Error> {
+        let Self { save, result, mut engine } = self;
+        let saved = match save {
             Some((state, path)) => {
                 state.store(&path).map_err(|source| Error::State { path: path.clone(), source })
             }
             None => Ok(()),
         };
-        let result = saved.and(self.result.map_err(Error::Socket));
-        for stopper in std::mem::take(&mut self.engine.ledger.stoppers) {
+        let result = saved.and(result.map_err(Error::Socket));
+        let stoppers = std::mem::take(&mut engine.ledger.stoppers);
+        // Everybody else is told by that; who stopped it finds it stopped.
+        drop(engine);
+        for stopper in stoppers {
             let _ = stopper.send(result.as_ref().copied().map_err(again));
         }
         result

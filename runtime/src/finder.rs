@@ -1,10 +1,11 @@
 //! The handle that asks the DHT and all trackers at once.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use tinybt_core::InfoHash;
 use tinybt_core::announce::Counts;
-use tinybt_core::finder::Wanted;
+use tinybt_core::finder::{ScrapeId, Wanted};
 use tinybt_core::tracker::udp::Patience;
 
 use crate::desk::Job;
@@ -55,7 +56,7 @@ impl<R> Finder<R> {
     }
 
     /// Asks one tracker for the counts of swarms, and waits for its answer. Those that it does not
-    /// answer for are missing.
+    /// answer for are missing. When the future is dropped, no more is asked.
     ///
     /// # Errors
     ///
@@ -68,14 +69,46 @@ impl<R> Finder<R> {
     ) -> Result<Vec<(InfoHash, Counts)>, Error> {
         let (tell, told) = mailbox();
         let (asked, swarms) = (url.to_owned(), swarms.to_vec());
+        let begun = Arc::new(OnceLock::new());
+        let commands = self.dht.commands.clone();
+        let _withdraws = Withdraw { commands, scrape: begun.clone() };
         self.dht.commands.finder(Box::new(move |finder, desk, now| {
             match finder.scrape(now, &asked, &swarms, patience) {
-                Ok(scrape) => desk.scrape(scrape, tell),
+                Ok(scrape) => {
+                    let _ = begun.set(scrape);
+                    desk.scrape(scrape, tell);
+                }
                 Err(error) => drop(tell.send(Err(error.to_string()))),
             }
         }))?;
         let answer = told.take().await.ok_or(Error::Stopped)?;
         answer.map_err(|reason| Error::Tracker { url: url.to_owned(), reason })
+    }
+}
+
+/// Gives a scrape up that nobody waits for any more.
+struct Withdraw {
+    commands: Commands,
+    /// Known once it has begun.
+    scrape: Arc<OnceLock<ScrapeId>>,
+}
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        let begun = self.scrape.clone();
+        let _ = self.commands.finder(Box::new(move |finder, desk, _| {
+            if let Some(scrape) = begun.get()
+                && desk.forget(*scrape)
+            {
+                finder.withdraw_scrape(*scrape);
+            }
+        }));
+    }
+}
+
+impl<R> fmt::Debug for Finder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finder").field("dht", &self.dht).finish()
     }
 }
 

@@ -291,4 +291,54 @@ mod tests {
         drop(receiver);
         assert_eq!(take(&told), Poll::Ready(None));
     }
+
+    #[test]
+    fn what_is_written_last_is_not_lost() {
+        // Written and gone in a moment, while somebody looks.
+        let (give, ends) = std::sync::mpsc::sync_channel::<Sender<u32>>(64);
+        let writer =
+            std::thread::spawn(move || ends.into_iter().for_each(|end| end.send(7).unwrap()));
+        for _ in 0..100_000 {
+            let (sender, receiver) = mailbox();
+            give.send(sender).unwrap();
+            loop {
+                match take(&receiver) {
+                    Poll::Pending => {}
+                    told => break assert_eq!(told, Poll::Ready(Some(7))),
+                }
+            }
+        }
+        drop(give);
+        writer.join().unwrap();
+    }
+
+    /// A task that owns a handle, as those of the plainest executors do: the waker is the task.
+    struct Task(#[expect(dead_code)] Option<Sender<u8>>);
+
+    impl std::task::Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_waker_may_own_what_it_waits_for() {
+        let (sender, receiver) = mailbox::<u8>();
+        let task = Waker::from(Arc::new(Task(Some(sender.clone()))));
+        assert!(receiver.poll(&mut Context::from_waker(&task)).is_pending());
+        drop(task);
+        // The last of the task goes when another takes its place.
+        assert_eq!(take(&receiver), Poll::Pending);
+        drop(sender);
+        assert_eq!(take(&receiver), Poll::Ready(None));
+    }
+
+    #[test]
+    fn whoever_does_not_read_any_more_is_forgotten() {
+        let (sender, receiver) = mailbox::<u8>();
+        let task = Arc::new(Task(None));
+        let waker = Waker::from(task.clone());
+        assert!(receiver.poll(&mut Context::from_waker(&waker)).is_pending());
+        drop((receiver, waker));
+        assert_eq!(Arc::strong_count(&task), 1);
+        drop(sender);
+    }
 }

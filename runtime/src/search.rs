@@ -1,5 +1,6 @@
 //! A lookup under way: peers as they are found.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -162,5 +163,15 @@ impl futures_core::Stream for Search {
         context: &mut Context<'_>,
     ) -> Poll<Option<SocketAddr>> {
         Search::poll_next(&mut self, context)
+    }
+}
+
+impl fmt::Debug for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { over, finished, .. } = self;
+        f.debug_struct("Search")
+            .field("over", over)
+            .field("finished", finished)
+            .finish_non_exhaustive()
     }
 }

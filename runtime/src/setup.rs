@@ -1,5 +1,6 @@
 //! How a [`Dht`] is to be: which sockets, whom to begin with, what to remember.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -121,7 +122,7 @@ impl<R> Builder<R> {
     }
 
     /// Begins with these nodes: `address:port` or `name:port`. Names are resolved while the DHT
-    /// runs; one that does not resolve is passed over (see
+    /// runs; one that does not resolve is looked up again from time to time (see
     /// [`Dht::unresolved`]).
     pub fn bootstrap<T: Into<String>>(mut self, nodes: impl IntoIterator<Item = T>) -> Self {
         self.bootstrap.extend(nodes.into_iter().map(Into::into));
@@ -309,4 +310,16 @@ fn random() -> Result<ChaCha12Rng, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| Error::Random)?;
     Ok(ChaCha12Rng::from_seed(seed))
+}
+
+impl<R> fmt::Debug for Builder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bind, sockets, bootstrap, state, .. } = self;
+        f.debug_struct("Builder")
+            .field("bind", bind)
+            .field("sockets", sockets)
+            .field("bootstrap", bootstrap)
+            .field("state", state)
+            .finish_non_exhaustive()
+    }
 }

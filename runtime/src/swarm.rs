@@ -1,5 +1,6 @@
 //! A search of all sources under way: peers as they are named.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -243,5 +244,15 @@ impl futures_core::Stream for Swarm {
         context: &mut Context<'_>,
     ) -> Poll<Option<Peer>> {
         Swarm::poll_next(&mut self, context)
+    }
+}
+
+impl fmt::Debug for Swarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { over, trackers, .. } = self;
+        f.debug_struct("Swarm")
+            .field("over", over)
+            .field("trackers", trackers)
+            .finish_non_exhaustive()
     }
 }

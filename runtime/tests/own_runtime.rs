@@ -1,0 +1,116 @@
+//! A runtime of one's own, as little as it takes, whose host has no place for names or never comes to
+//! them.
+#![allow(missing_docs)]
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tinybt_runtime::core::dht::End;
+use tinybt_runtime::core::{Family, InfoHash};
+use tinybt_runtime::{Builder, Dht, Engine, Error, Host, Hosted, Next, Parts, Pump, Runtime, Work};
+
+enum Mine {}
+
+struct Started {
+    dht: Dht<Mine>,
+    pump: Pump<Hosted, UdpSocket>,
+    engine: Engine,
+}
+
+/// Keeps work and does none, or says that it cannot.
+enum Nowhere {
+    Never(Mutex<Vec<Work>>),
+    Full,
+}
+
+impl Host for Nowhere {
+    fn run(&self, _: Duration, work: Work) -> io::Result<()> {
+        match self {
+            Nowhere::Never(kept) => kept.lock().unwrap().push(work),
+            Nowhere::Full => return Err(io::ErrorKind::OutOfMemory.into()),
+        }
+        Ok(())
+    }
+}
+
+fn start(builder: Builder<Mine>, host: Nowhere) -> Started {
+    let Parts { hosted, sockets, engine, dht } = builder.build(Arc::new(host)).unwrap();
+    let sockets = sockets.into_iter().map(|socket| (socket, Family::V4)).collect();
+    Started { dht, pump: Pump::new(hosted, sockets), engine }
+}
+
+impl Runtime for Mine {
+    type Started = Started;
+
+    fn start(builder: Builder<Self>) -> Result<Started, Error> {
+        Ok(start(builder, Nowhere::Never(Mutex::default())))
+    }
+}
+
+impl Started {
+    /// Does everything that can be done without waiting, a few times over.
+    fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..10_000 {
+            let now = self.pump.now();
+            self.engine.obey(&mut self.pump.machine, now, &mut context);
+            while let Next::Event(event) = self.pump.step(now) {
+                self.engine.hear(&mut self.pump.machine, now, event);
+            }
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+            self.pump.set_ready(0);
+            self.pump.receive();
+        }
+        None
+    }
+}
+
+fn local() -> Builder<Mine> {
+    Dht::builder().bind("127.0.0.1:0".parse::<SocketAddr>().unwrap()).private()
+}
+
+#[test]
+fn a_runtime_is_a_loop_and_a_place_for_what_blocks() {
+    let mut started = local().start().unwrap();
+    let own = started.dht.local_addrs()[0];
+    let dht = started.dht.clone();
+    let pong = started.run(dht.ping(own)).unwrap().unwrap();
+    assert_eq!(pong.external, Some(own));
+    started.run(dht.overview()).unwrap().unwrap();
+    let stopping = dht.stop();
+    let Started { mut pump, mut engine, .. } = started;
+    let now = pump.now();
+    engine.obey(&mut pump.machine, now, &mut Context::from_waker(Waker::noop()));
+    assert!(engine.is_done(&pump.machine));
+    engine.end(&mut pump.machine, Ok(())).finish().unwrap();
+    let told = pin!(stopping).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(told, Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn names_without_a_place_to_be_looked_up_hold_up_nobody() {
+    let mut started = start(local(), Nowhere::Full);
+    assert!(matches!(started.dht.add_nodes(["localhost:9"]), Err(Error::Socket(_))));
+    let dht = started.dht.clone();
+    let mut search = dht.get_peers(InfoHash([1; 20])).unwrap();
+    let finished = started.run(search.finish()).expect("it waits for names").unwrap();
+    assert_eq!(finished[0].outcome.end, End::Nobody);
+    assert_eq!(started.run(dht.unresolved()).unwrap().unwrap(), ["localhost:9"]);
+}
+
+#[test]
+fn a_search_that_waits_for_names_can_be_cancelled() {
+    let mut started = local().bootstrap(["localhost:9"]).start().unwrap();
+    let mut search = started.dht.get_peers(InfoHash([1; 20])).unwrap();
+    assert!(started.run(search.next()).is_none());
+    search.cancel();
+    let finished = started.run(search.finish()).expect("it waits for names");
+    assert!(finished.unwrap().is_empty());
+}
