@@ -4,7 +4,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
-use smol::future::{FutureExt, yield_now};
+use smol::future::{FutureExt, poll_once, yield_now};
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, block_on, unblock};
 use tinybt_smol::core::dht::Port;
@@ -148,5 +148,21 @@ fn a_running_that_is_dropped_ends_every_search() {
         assert_eq!(swarm.next().await, None);
         let scraped = finder.scrape(&url, &[HASH], Patience::BRIEF).await;
         assert!(matches!(scraped, Err(Error::Stopped)));
+    });
+}
+
+#[test]
+fn a_scrape_that_is_dropped_gives_its_place_back() {
+    on_one_thread(async |executor| {
+        let silent = UdpSocket::bind(loopback()).unwrap();
+        let silent = format!("udp://{}", silent.local_addr().unwrap());
+        let (url, _told) = udp_tracker();
+        let one = tinybt_smol::core::tracker::udp::Heap { servers: 1, requests: 1 };
+        let finder = start(executor, local().without_dht().trackers(one));
+        let mut scrape = Box::pin(finder.scrape(&silent, &[HASH], Patience::BEP_15));
+        assert!(poll_once(&mut scrape).await.is_none());
+        finder.dht().overview().await.unwrap();
+        drop(scrape);
+        finder.scrape(&url, &[HASH], Patience::BRIEF).await.unwrap();
     });
 }

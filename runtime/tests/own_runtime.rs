@@ -5,8 +5,9 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tinybt_runtime::core::dht::End;
@@ -113,4 +114,33 @@ fn a_search_that_waits_for_names_can_be_cancelled() {
     search.cancel();
     let finished = started.run(search.finish()).expect("it waits for names");
     assert!(finished.unwrap().is_empty());
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Rung(AtomicUsize);
+
+impl Wake for Rung {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn commands_and_the_network_take_turns() {
+    let Started { dht, mut pump, mut engine } = local().start().unwrap();
+    for _ in 0..200 {
+        dht.block("10.0.0.1:1".parse().unwrap(), Duration::ZERO).unwrap();
+    }
+    let rung = Arc::new(Rung::default());
+    let waker = Waker::from(rung.clone());
+    for (turn, is_woken) in [true, true, true, false].into_iter().enumerate() {
+        let now = pump.now();
+        engine.obey(&mut pump.machine, now, &mut Context::from_waker(&waker));
+        let woken = rung.0.swap(0, Ordering::Relaxed);
+        assert_eq!(woken > 0, is_woken, "in turn {turn}");
+    }
+    // From now on somebody who commands wakes the loop.
+    dht.block("10.0.0.1:1".parse().unwrap(), Duration::ZERO).unwrap();
+    assert_eq!(rung.0.load(Ordering::Relaxed), 1);
 }
