@@ -17,9 +17,10 @@ use crate::id::{InfoHash, ParseError};
 /// let link = "magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a&dn=a%20name\
 ///             &tr=udp%3A%2F%2Ftracker.example%3A6969&x.pe=192.0.2.1:6881";
 /// let magnet = Magnet::parse(link)?;
-/// assert_eq!(magnet.v1.unwrap().to_string(), "c12fe1c06bba254a9dc9f519b335aa7c1367a88a");
-/// assert_eq!(magnet.name().unwrap().to_string(), "a name");
-/// assert_eq!(magnet.trackers().next().unwrap().to_string(), "udp://tracker.example:6969");
+/// assert_eq!(magnet.v1, Some("c12fe1c06bba254a9dc9f519b335aa7c1367a88a".parse()?));
+/// assert_eq!(magnet.name().map(|name| name.to_string()), Some("a name".into()));
+/// let trackers: Vec<String> = magnet.trackers().map(|url| url.to_string()).collect();
+/// assert_eq!(trackers, ["udp://tracker.example:6969"]);
 /// assert_eq!(magnet.peers().next(), Some("192.0.2.1:6881".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -117,7 +117,9 @@ fn is_gated(path: &str) -> bool {
 
 #[test]
 fn core_cannot_panic_on_input() {
-    let words = [".unwrap()", ".expect(", "panic!(", "unreachable!(", "todo!(", "unimplemented!("];
+    let unfinished = [concat!("to", "do!("), concat!("unimpl", "emented!(")];
+    let words = [".unwrap()", ".expect(", "panic!(", "unreachable!("];
+    absent("core/src", |_| true, &unfinished);
     absent("core/src", |_| true, &words);
 }
 

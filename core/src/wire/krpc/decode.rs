@@ -99,7 +99,7 @@ impl From<bencode::Error> for DecodeError {
 /// let datagram = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
 /// let message = krpc::decode(datagram)?;
 /// assert_eq!(message.transaction, b"aa");
-/// let Body::Query(query) = message.body else { panic!() };
+/// let Body::Query(query) = message.body else { return Err("no query".into()) };
 /// assert_eq!(query.method, b"ping");
 /// assert_eq!(query.id()?.0, *b"abcdefghij0123456789");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
