@@ -15,7 +15,10 @@ use rand_core::CryptoRng;
 
 use crate::contact::{Contact, Family};
 use crate::dht::event::{AskId, Event, Hop, LookupId, QuestionId};
-use crate::dht::node::{AskError, Busy, Node, Port};
+use crate::dht::held::Copies;
+use crate::dht::item::Item;
+use crate::dht::node::{Announcement, AskError, Busy, Node, PutError, Sought};
+use crate::dht::scraped::SwarmSize;
 use crate::dht::storage::Storage;
 use crate::dht::table::Routing;
 use crate::id::{Id, InfoHash};
@@ -137,20 +140,83 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
         &mut self,
         now: Instant,
         info_hash: InfoHash,
-        port: Port,
+        how: impl Into<Announcement>,
     ) -> Result<Pair<LookupId>, Busy> {
-        self.each(|node| node.announce(now, info_hash, port))
+        let how = how.into();
+        self.each(|node| node.announce(now, info_hash, how))
     }
 
-    fn each(
+    /// As [`Node::get_downloaders`], in each family.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] when neither node has a row free.
+    pub fn get_downloaders(
         &mut self,
-        mut start: impl FnMut(&mut Node<S, R>) -> Result<LookupId, Busy>,
+        now: Instant,
+        info_hash: InfoHash,
     ) -> Result<Pair<LookupId>, Busy> {
-        let pair = Pair {
-            v4: self.v4.as_mut().and_then(|node| start(node).ok()),
-            v6: self.v6.as_mut().and_then(|node| start(node).ok()),
-        };
-        if pair.iter().next().is_some() { Ok(pair) } else { Err(Busy) }
+        self.each(|node| node.get_downloaders(now, info_hash))
+    }
+
+    /// As [`Node::scrape`], in each family; the two swarms are counted apart.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] when neither node has a row free.
+    pub fn scrape(&mut self, now: Instant, info_hash: InfoHash) -> Result<Pair<LookupId>, Busy> {
+        self.each(|node| node.scrape(now, info_hash))
+    }
+
+    /// As [`Node::get`], in each family: the two networks keep items apart.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get(&mut self, now: Instant, sought: &Sought<'_>) -> Result<Pair<LookupId>, PutError> {
+        self.each(|node| node.get(now, sought))
+    }
+
+    /// As [`Node::put`], in each family.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn put(
+        &mut self,
+        now: Instant,
+        item: &Item<'_>,
+        cas: Option<i64>,
+    ) -> Result<Pair<LookupId>, PutError> {
+        self.each(|node| node.put(now, item, cas))
+    }
+
+    /// As [`Node::item`].
+    pub fn item(&self, lookup: LookupId) -> Option<Item<'_>> {
+        self.node(lookup.family())?.item(lookup)
+    }
+
+    /// As [`Node::copies`].
+    pub fn copies(&self, lookup: LookupId) -> Option<Copies> {
+        self.node(lookup.family())?.copies(lookup)
+    }
+
+    /// As [`Node::swarm_size`].
+    pub fn swarm_size(&self, lookup: LookupId) -> Option<SwarmSize> {
+        self.node(lookup.family())?.swarm_size(lookup)
+    }
+
+    fn each<E: From<Busy>>(
+        &mut self,
+        mut start: impl FnMut(&mut Node<S, R>) -> Result<LookupId, E>,
+    ) -> Result<Pair<LookupId>, E> {
+        let v4 = self.v4.as_mut().map(&mut start);
+        match (v4, self.v6.as_mut().map(start)) {
+            (None | Some(Err(_)), Some(Ok(v6))) => Ok(Pair { v4: None, v6: Some(v6) }),
+            (Some(Ok(v4)), v6) => Ok(Pair { v4: Some(v4), v6: v6.and_then(Result::ok) }),
+            (Some(Err(error)), _) | (None, Some(Err(error))) => Err(error),
+            (None, None) => Err(Busy.into()),
+        }
     }
 
     /// As [`Node::cancel`].

@@ -52,7 +52,14 @@ pub enum Event {
         /// The peer.
         peer: SocketAddr,
     },
-    /// A lookup ended. Its trace and the closest nodes can be read until the next poll.
+    /// A lookup for an item knows one, or a newer one than before. It can be read
+    /// ([`Node::item`](crate::dht::Node::item)) as long as the lookup lives.
+    Item {
+        /// Which lookup.
+        lookup: LookupId,
+    },
+    /// A lookup ended. Its trace, the closest nodes and what it has gathered can be read until the
+    /// next poll.
     Finished {
         /// Which lookup.
         lookup: LookupId,
@@ -118,8 +125,10 @@ pub struct Outcome {
     pub answered: u16,
     /// Datagrams sent, repeats and announces included.
     pub sent: u16,
-    /// Nodes that confirmed the announce.
+    /// Nodes that confirmed the announce, or stored the item.
     pub stored: u8,
+    /// Nodes that refused it; the trace has their reasons.
+    pub refused: u8,
     /// How long it took.
     pub took: Duration,
 }
@@ -135,6 +144,8 @@ pub enum End {
     Nobody,
     /// It was cancelled.
     Cancelled,
+    /// It was to store an item, and found a newer one, which can be read: nothing was stored.
+    Outdated,
 }
 
 /// How one question of a lookup went: a line of its trace.
@@ -150,7 +161,7 @@ pub struct Hop {
     pub rtt: Option<Duration>,
     /// How many bits of the target's prefix its id shares.
     pub shared: u8,
-    /// Whether this was an announce rather than a search.
+    /// Whether this was an announce or a put, rather than a search.
     pub announce: bool,
     /// Whether this address had been asked the same before.
     pub repeat: bool,
@@ -158,6 +169,7 @@ pub struct Hop {
     pub peers: u16,
     /// Nodes in its answer.
     pub nodes: u8,
-    /// Whether the answer was an error.
-    pub refused: bool,
+    /// The code of the error that was the answer: 201 to 204 (BEP 5), 205 to 207, 301 and 302
+    /// (BEP 44), 0 where the answer came from another node than the one expected.
+    pub refused: Option<i64>,
 }

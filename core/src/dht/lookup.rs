@@ -62,6 +62,8 @@ pub struct Candidate {
     open: [u8; 2],
     /// Remembered as silent from before: asked once, and not at the cost of others.
     doubtful: bool,
+    /// It holds what the lookup is about.
+    holds: bool,
     token: Token,
 }
 
@@ -167,6 +169,7 @@ impl Lookup {
             tries: [0; 2],
             open: [0; 2],
             doubtful,
+            holds: false,
             token: Token::new(),
         })
     }
@@ -409,6 +412,18 @@ impl Lookup {
     pub fn token(&self, addr: &SocketAddr) -> Option<&[u8]> {
         let candidate = self.shortlist.iter().find(|c| c.contact.addr == *addr)?;
         Some(&candidate.token)
+    }
+
+    /// A node said that it holds what the lookup is about, in whatever version.
+    pub fn set_holds(&mut self, addr: &SocketAddr) {
+        if let Some(candidate) = self.candidate_at(addr) {
+            candidate.holds = true;
+        }
+    }
+
+    /// Whether it said so.
+    pub fn holds(&self, addr: &SocketAddr) -> bool {
+        self.shortlist.iter().any(|c| c.contact.addr == *addr && c.holds)
     }
 
     /// The closest nodes that answered, closest first, at most `K`.

@@ -7,11 +7,14 @@ pub mod dual;
 pub mod event;
 pub mod external;
 pub mod found;
+pub mod held;
 pub mod lookup;
 pub mod node;
 pub mod queries;
 mod respond;
+pub mod scraped;
 pub mod shunned;
+pub mod size;
 pub mod stats;
 pub mod storage;
 pub mod store;
@@ -22,7 +25,12 @@ pub use crate::budget::Rate;
 pub use config::{AddressCheck, Config, Upkeep};
 pub use dual::{Dual, Pair};
 pub use event::{AskId, End, Event, Hop, LookupId, Outcome, QuestionId};
-pub use node::{AskError, Busy, Node, Port, RestoreError, SAVE_MAX};
+pub use held::Copies;
+pub use node::{
+    Announcement, AskError, Busy, Node, Port, PutError, RestoreError, SAVE_MAX, Sought,
+};
+pub use scraped::SwarmSize;
+pub use size::NetworkSize;
 pub use stats::{Health, Stats, Status};
 #[cfg(feature = "alloc")]
 pub use storage::Heap;

@@ -24,7 +24,7 @@ pub trait Storage: Sized {
     type InFlight: List<Flight>;
     /// Lookups.
     type Searches: List<Row<SearchRow<Self>>>;
-    /// Bytes of packed peers of one lookup.
+    /// Bytes that one lookup gathers: packed peers, filters (BEP 33) or an item (BEP 44).
     type Found: List<u8>;
     /// The trace of one lookup.
     type Trace: List<Hop>;
@@ -39,6 +39,10 @@ pub trait Storage: Sized {
     /// Sources whose questions are counted.
     type Sources: List<Source>;
 
+    /// The most bytes that one lookup can gather. A scrape needs 512, an item 1,000; where there
+    /// are fewer such lookups are refused, and their code is left out.
+    const GATHERED_MAX: usize;
+
     /// An empty routing table.
     fn table(&self, own: Id, config: TableConfig) -> Self::Table;
     /// An empty peer store for peers of one family.
@@ -47,8 +51,8 @@ pub trait Storage: Sized {
     fn in_flight(&self) -> Self::InFlight;
     /// An empty list.
     fn searches(&self) -> Self::Searches;
-    /// An empty list.
-    fn found(&self, family: Family) -> Self::Found;
+    /// An empty list for the peers of a family; of `least` bytes, where that can be had.
+    fn found(&self, family: Family, least: usize) -> Self::Found;
     /// An empty list.
     fn trace(&self) -> Self::Trace;
     /// An empty list.
@@ -85,6 +89,8 @@ pub trait Storage: Sized {
 /// ```
 ///
 /// `lookups` includes the node's own when it bootstraps. `hops` are lines of each lookup's trace.
+/// `peers_per_lookup` are of IPv4, 6 bytes each: 86 of them make room for a scrape (BEP 33), 167 for
+/// an item (BEP 44).
 #[macro_export]
 macro_rules! storage {
     (
@@ -130,6 +136,8 @@ macro_rules! storage {
             type Shunned = $crate::heapless::Vec<$crate::dht::shunned::Shun, { $shunned }>;
             type Sources = $crate::heapless::Vec<$crate::dht::budget::Source, { $sources }>;
 
+            const GATHERED_MAX: usize = $peers_per_lookup * 6;
+
             fn table(
                 &self,
                 own: $crate::Id,
@@ -146,7 +154,7 @@ macro_rules! storage {
             fn searches(&self) -> Self::Searches {
                 $crate::heapless::Vec::new()
             }
-            fn found(&self, _family: $crate::Family) -> Self::Found {
+            fn found(&self, _family: $crate::Family, _least: usize) -> Self::Found {
                 $crate::heapless::Vec::new()
             }
             fn trace(&self) -> Self::Trace {
@@ -249,6 +257,8 @@ mod on_the_heap {
         type Shunned = Bounded<Shun>;
         type Sources = Bounded<Source>;
 
+        const GATHERED_MAX: usize = usize::MAX;
+
         fn table(&self, own: Id, config: TableConfig) -> Self::Table {
             Table::new(own, config, Bounded::new(self.buckets.max(1)))
         }
@@ -261,8 +271,8 @@ mod on_the_heap {
         fn searches(&self) -> Self::Searches {
             Bounded::new(self.lookups)
         }
-        fn found(&self, family: Family) -> Self::Found {
-            Bounded::new(self.peers_per_lookup * family.peer_len())
+        fn found(&self, family: Family, least: usize) -> Self::Found {
+            Bounded::new((self.peers_per_lookup * family.peer_len()).max(least))
         }
         fn trace(&self) -> Self::Trace {
             Bounded::new(self.hops)

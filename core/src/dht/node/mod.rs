@@ -5,48 +5,52 @@
 //!
 //! | kind | file |
 //! |---|---|
-//! | commands and views of the application | `mod.rs`, `views.rs` |
+//! | commands and views of the application | `mod.rs`, `lookups.rs`, `views.rs` |
 //! | a datagram comes in | `receive.rs` |
 //! | a datagram goes out, time passes | `transmit.rs` |
 //! | events, and giving rows free | `report.rs` |
 //! | its state to bytes and back | `save.rs` |
-//! | the rows themselves | `rows.rs` |
+//! | the rows themselves | `search.rs`, `rows.rs` |
 
+mod lookups;
 mod receive;
 mod report;
 mod rows;
 mod save;
+mod search;
 mod transmit;
 mod views;
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use heapless::{Deque, Vec};
+use heapless::Deque;
 use rand_core::CryptoRng;
 
-pub use self::rows::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
+pub use self::lookups::{Announcement, PutError, Sought};
+pub use self::rows::{AskRow, Flight, QuestionRow, ReplyRow};
 pub use self::save::{RestoreError, SAVE_MAX};
+pub use self::search::SearchRow;
 
 pub(crate) use self::rows::ReplyKind;
-use self::rows::{Asker, Goal, Told};
+use self::rows::{Asker, Told};
 use crate::budget::Budget;
 use crate::contact::{Contact, Family, is_mapped};
 use crate::dht::bootstrap::Bootstrap;
 use crate::dht::budget::{Destinations, Sources};
 use crate::dht::config::{AddressCheck, Config};
-use crate::dht::event::{AskId, Event, LookupId, QuestionId};
+use crate::dht::event::{AskId, Event, QuestionId};
 use crate::dht::external::External;
-use crate::dht::found::Found;
-use crate::dht::lookup::{Errand, Lookup};
+use crate::dht::lookup::Errand;
 use crate::dht::queries::Queries;
 use crate::dht::shunned::Shunned;
-use crate::dht::stats::{Health, Stats};
+use crate::dht::size::Census;
+use crate::dht::stats::Stats;
 use crate::dht::storage::Storage;
-use crate::dht::table::{Quality, Routing, TableConfig};
+use crate::dht::table::{Routing, TableConfig};
 use crate::dht::token::Tokens;
-use crate::id::{Id, InfoHash};
-use crate::limits::{K, NEWCOMERS_MAX};
+use crate::id::Id;
+use crate::limits::NEWCOMERS_MAX;
 use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
 use crate::rows::Rows;
 use crate::time::Instant;
@@ -97,6 +101,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     /// A question waits for the budget until then.
     held: Option<Instant>,
     reachable: bool,
+    /// What finished lookups say of the size of the network.
+    census: Census,
     stats: Stats,
 }
 
@@ -186,6 +192,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             turn: 0,
             held: None,
             reachable: false,
+            census: Census::default(),
             stats: Stats::default(),
             config,
             storage,
@@ -239,81 +246,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// An address of the other family that an answer told of, while both are wanted.
     pub fn poll_leaked(&mut self) -> Option<SocketAddr> {
         self.leaked.pop_front()
-    }
-
-    // Commands: lookups.
-
-    /// Looks for the nodes closest to `target`.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] when all rows are taken.
-    pub fn find_node(&mut self, now: Instant, target: Id) -> Result<LookupId, Busy> {
-        self.search(now, target, Goal::Nodes)
-    }
-
-    /// Looks for the peers of a swarm.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] when all rows are taken.
-    pub fn get_peers(&mut self, now: Instant, info_hash: InfoHash) -> Result<LookupId, Busy> {
-        self.search(now, info_hash.as_id(), Goal::Peers)
-    }
-
-    /// Looks for the peers of a swarm, then tells the closest nodes that we are one of them.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] when all rows are taken.
-    pub fn announce(
-        &mut self,
-        now: Instant,
-        info_hash: InfoHash,
-        port: Port,
-    ) -> Result<LookupId, Busy> {
-        self.search(now, info_hash.as_id(), Goal::Announce(port))
-    }
-
-    /// Ends a lookup early: its [`Event::Finished`] says that it was cancelled. Nothing happens if
-    /// it is over already.
-    pub fn cancel(&mut self, now: Instant, lookup: LookupId) {
-        if lookup.v6 != self.is_v6() {
-            return;
-        }
-        if let Some(search) = self.searches.get_mut(lookup.row) {
-            search.cancel(now);
-            self.untold = true;
-        }
-    }
-
-    fn search(&mut self, now: Instant, target: Id, goal: Goal) -> Result<LookupId, Busy> {
-        if self.searches.is_full() {
-            return Err(Busy);
-        }
-        let mut lookup = Lookup::new(target, self.config.parallel, self.config.diversity);
-        let mut closest = Vec::<Contact, { 2 * K }>::new();
-        self.table.closest(now, target, Quality::Usable, &mut closest);
-        for contact in &closest {
-            lookup.add(*contact, false);
-        }
-        // An outage may have outlived everybody we knew, and blames nobody for it.
-        if closest.len() < K || self.bootstrap.health() != Health::Online {
-            // Different places to begin for different lookups, where there are many.
-            let sources = self.bootstrap.sources();
-            let first = target.0.last().copied().map_or(0, usize::from) % sources.len().max(1);
-            for source in sources.iter().cycle().skip(first).take(sources.len()) {
-                if !self.blocked.is_shunned(now, source) {
-                    lookup.seed(*source);
-                }
-            }
-        }
-        let found = Found::new(self.config.family, self.storage.found(self.config.family));
-        let search = SearchRow::new(now, lookup, goal, found, self.storage.trace());
-        let row = self.searches.insert(search).map_err(|_| Busy)?;
-        self.stats.lookups += 1;
-        self.stirred = true;
-        Ok(LookupId { v6: self.is_v6(), row })
     }
 
     // Commands: single questions.

@@ -22,7 +22,7 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
 use crate::dht::table::{Proof, Routing};
-use crate::limits::{DATAGRAM_MAX, K, NODES_TAKEN_MAX, REPLY_MAX, VALUES_TAKEN_MAX};
+use crate::limits::{DATAGRAM_MAX, K, NODES_TAKEN_MAX, REPLY_MAX};
 use crate::list::List;
 use crate::machine::Ignored;
 use crate::rows::Handle;
@@ -213,7 +213,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             // Somebody told of it by another id. It is there all the same, so nothing is held
             // against it; but what was told is not true.
             Asker::Search { row, errand, hop } if is_another => {
-                self.search_refused(now, row, errand, hop, &flight);
+                self.search_refused(now, row, errand, hop, &flight, 0);
             }
             Asker::Ask(_) => self.ask_answered(&flight, AskState::Answered(rtt), datagram),
             Asker::Search { errand: Errand::Search, .. } => {
@@ -250,7 +250,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         match flight.asker {
             Asker::Ask(_) => self.ask_answered(&flight, AskState::Refused(error.code), datagram),
             Asker::Search { row, errand, hop } => {
-                self.search_refused(now, row, errand, hop, &flight);
+                self.search_refused(now, row, errand, hop, &flight, error.code);
             }
             Asker::Verify => self.verifying = false,
             Asker::Upkeep => {}
@@ -265,12 +265,16 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         errand: Errand,
         hop: u16,
         flight: &Flight,
+        code: i64,
     ) {
         let Some(search) = self.searches.get_mut(row) else { return };
         search.lookup.refused(&flight.to, errand);
+        if errand == Errand::Announce {
+            search.outcome.refused = search.outcome.refused.saturating_add(1);
+        }
         if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
             hop.rtt = Some(now.since(flight.sent));
-            hop.refused = true;
+            hop.refused = Some(code);
         }
         self.stirred = true;
     }
@@ -330,12 +334,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 search.lookup.add(told, doubtful);
             }
         }
-        let mut peers = 0;
-        for peer in response.values().take(VALUES_TAKEN_MAX) {
-            if is_contactable(peer, contact.addr.ip()) {
-                peers += u16::from(search.found.insert(peer));
-            }
-        }
+        let peers = search.gather(&contact, response);
         let shared = search.shared(contact.id);
         if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
             *hop = crate::dht::event::Hop {

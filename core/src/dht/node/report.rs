@@ -4,7 +4,8 @@ use rand_core::CryptoRng;
 
 use crate::dht::event::{AskId, Event, LookupId, QuestionId};
 use crate::dht::node::Node;
-use crate::dht::node::rows::{AskState, Goal, QuestionState, ReplyRow, SearchRow, Told};
+use crate::dht::node::rows::{AskState, QuestionState, ReplyRow, Told};
+use crate::dht::node::search::{Goal, News, SearchRow};
 use crate::dht::storage::Storage;
 use crate::list::List;
 
@@ -53,9 +54,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 return None;
             }
             let lookup = LookupId { v6, row };
-            if let Some(peer) = search.found.tell() {
-                search.outcome.peers = search.outcome.peers.saturating_add(1);
-                return Some(Event::Peer { lookup, peer });
+            match search.tell() {
+                Some(News::Peer(peer)) => return Some(Event::Peer { lookup, peer }),
+                Some(News::Item) => return Some(Event::Item { lookup }),
+                None => {}
             }
             search.has_ended().then_some(Event::Finished { lookup, outcome: search.outcome })
         });

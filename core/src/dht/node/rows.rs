@@ -5,17 +5,11 @@ use core::time::Duration;
 
 use heapless::Vec;
 
-use crate::dht::event::{End, Hop, Outcome};
-use crate::dht::found::Found;
-use crate::dht::lookup::{Ask, Errand, Lookup};
-use crate::dht::node::Port;
+use crate::dht::lookup::Errand;
 use crate::dht::queries::InFlight;
-use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
 use crate::limits::{DATAGRAM_MAX, ERROR_TEXT_MAX, REPLY_MAX, TRANSACTION_MAX};
-use crate::list::List;
 use crate::rows::Handle;
-use crate::time::Instant;
 use crate::wire::krpc::{self, Envelope, Question, Want};
 
 /// A question in flight.
@@ -42,145 +36,12 @@ pub enum Asker {
     Verify,
 }
 
-/// What a lookup is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// The closest nodes.
-    Nodes,
-    /// Peers.
-    Peers,
-    /// Peers, then to be one of them.
-    Announce(Port),
-    /// The node's own place in the network; nobody is told.
-    Bootstrap,
-}
-
 /// What the application was told of last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Told {
     Search(Handle),
     Ask(Handle),
     Question(Handle),
-}
-
-/// A lookup with what it has found and how it went.
-pub struct SearchRow<S: Storage> {
-    pub(crate) lookup: Lookup,
-    pub(crate) goal: Goal,
-    pub(crate) found: Found<S::Found>,
-    pub(crate) trace: S::Trace,
-    pub(crate) outcome: Outcome,
-    started: Instant,
-    ended: bool,
-}
-
-impl<S: Storage> SearchRow<S> {
-    pub(crate) fn new(
-        now: Instant,
-        lookup: Lookup,
-        goal: Goal,
-        found: Found<S::Found>,
-        trace: S::Trace,
-    ) -> Self {
-        let outcome = Outcome {
-            end: End::Complete,
-            peers: 0,
-            asked: 0,
-            answered: 0,
-            sent: 0,
-            stored: 0,
-            took: Duration::ZERO,
-        };
-        Self { lookup, goal, found, trace, outcome, started: now, ended: false }
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    pub(crate) fn end(&mut self, now: Instant, end: End) {
-        if !self.ended {
-            self.ended = true;
-            self.outcome.end = end;
-            self.outcome.took = now.since(self.started);
-        }
-    }
-
-    pub(crate) fn cancel(&mut self, now: Instant) {
-        self.end(now, End::Cancelled);
-    }
-
-    /// Goes from searching to announcing to the end, as far as the lookup is.
-    pub(crate) fn advance(&mut self, now: Instant) {
-        if self.ended || !self.lookup.has_converged() {
-            return;
-        }
-        if let Goal::Announce(_) = self.goal {
-            self.lookup.begin_announce();
-            if !self.lookup.has_announced() {
-                return;
-            }
-        }
-        let end = match self.outcome {
-            Outcome { asked: 0, .. } => End::Nobody,
-            Outcome { answered: 0, .. } => End::Unanswered,
-            _ => End::Complete,
-        };
-        self.end(now, end);
-    }
-
-    /// Writes a question into the trace; returns its place there.
-    pub(crate) fn note(&mut self, now: Instant, ask: &Ask) -> u16 {
-        self.outcome.sent = self.outcome.sent.saturating_add(1);
-        if ask.errand == Errand::Search && !ask.repeat {
-            self.outcome.asked = self.outcome.asked.saturating_add(1);
-        }
-        let hop = Hop {
-            addr: ask.addr,
-            id: ask.id,
-            at: now.since(self.started),
-            rtt: None,
-            shared: ask.id.map_or(0, |id| self.shared(id)),
-            announce: ask.errand == Errand::Announce,
-            repeat: ask.repeat,
-            peers: 0,
-            nodes: 0,
-            refused: false,
-        };
-        let place = self.trace.len().min(usize::from(u16::MAX)) as u16;
-        if self.trace.push(hop).is_ok() { place } else { u16::MAX }
-    }
-
-    /// How many leading bits an id shares with the target.
-    pub(crate) fn shared(&self, id: Id) -> u8 {
-        id.distance(self.lookup.target()).leading_zeros().min(160) as u8
-    }
-
-    /// The question that an errand of this lookup puts to a node.
-    pub(crate) fn question<'a>(&'a self, ask: &Ask, want: Option<Want>) -> Option<Question<'a>> {
-        let target = self.lookup.target();
-        let info_hash = InfoHash(target.0);
-        Some(match (self.goal, ask.errand) {
-            (Goal::Announce(port), Errand::Announce) => {
-                let token = self.lookup.token(&ask.addr)?;
-                announce(info_hash, port, token)
-            }
-            (Goal::Peers | Goal::Announce(_), _) => {
-                Question::GetPeers { info_hash, want, no_seed: false, scrape: false }
-            }
-            (Goal::Nodes | Goal::Bootstrap, _) => Question::FindNode { target, want },
-        })
-    }
-}
-
-/// The question that announces a port.
-pub(crate) fn announce(info_hash: InfoHash, port: Port, token: &[u8]) -> Question<'_> {
-    // The port beside `implied_port` is what nodes that do not know the latter will store.
-    let (port, implied_port) = match port {
-        Port::Implied | Port::Number(0) => (1, true),
-        Port::Number(port) => (port, false),
-    };
-    Question::AnnouncePeer { info_hash, port, implied_port, token, seed: false }
 }
 
 /// A single question of the application, later its answer.

@@ -8,10 +8,11 @@ use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::contact::{Contact, Family};
-use crate::dht::event::Event;
+use crate::dht::event::{End, Event};
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
-use crate::dht::node::rows::{Asker, Goal, QuestionRow, QuestionState, ReplyKind, SearchRow};
+use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
+use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Patience};
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
@@ -312,7 +313,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return None;
         }
         let may_contact = self.destinations.has_room(now);
-        let mut ended = false;
+        let (mut ended, census) = (false, &mut self.census);
         let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.has_ended() {
                 ended = true;
@@ -321,6 +322,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             search.advance(now);
             if search.has_ended() {
                 ended = true;
+                if search.outcome.end == End::Complete {
+                    let closest = search.lookup.closest().map(|contact| contact.id);
+                    census.note(search.lookup.target(), closest);
+                }
                 return None;
             }
             if !may_contact {

@@ -7,8 +7,13 @@ use rand_core::CryptoRng;
 use crate::contact::Contact;
 use crate::dht::config::Config;
 use crate::dht::event::{AskId, Hop, LookupId, QuestionId};
+use crate::dht::held::{Copies, Held};
+use crate::dht::item::Item;
 use crate::dht::node::Node;
 use crate::dht::node::rows::QuestionState;
+use crate::dht::node::search::{Gathered, SearchRow};
+use crate::dht::scraped::SwarmSize;
+use crate::dht::size::NetworkSize;
 use crate::dht::stats::{Stats, Status};
 use crate::dht::storage::Storage;
 use crate::dht::store::PeerStore;
@@ -63,16 +68,43 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// The closest nodes that answered a lookup, closest first; empty once its row is free.
     pub fn closest(&self, lookup: LookupId) -> impl Iterator<Item = Contact> + '_ {
-        let search = (lookup.v6 == self.is_v6()).then(|| self.searches.get(lookup.row)).flatten();
+        let search = self.search_of(lookup);
         search.into_iter().flat_map(|search| search.lookup.closest())
     }
 
     /// How a lookup went so far, question by question; empty once its row is free.
     pub fn trace(&self, lookup: LookupId) -> &[Hop] {
-        match self.searches.get(lookup.row) {
-            Some(search) if lookup.v6 == self.is_v6() => &search.trace,
-            _ => &[],
+        self.search_of(lookup).map_or(&[], |search| &search.trace)
+    }
+
+    /// How many peers a scrape has counted so far (BEP 33); `None` for other lookups, and once the
+    /// row is free.
+    pub fn swarm_size(&self, lookup: LookupId) -> Option<SwarmSize> {
+        match &self.search_of(lookup)?.gathered {
+            Gathered::Filters(scraped) => Some(scraped.size()),
+            _ => None,
         }
+    }
+
+    /// The newest item that a lookup knows (BEP 44), be it the one that it stores; `None` before
+    /// there is one, for other lookups, and once the row is free.
+    pub fn item(&self, lookup: LookupId) -> Option<Item<'_>> {
+        self.search_of(lookup)?.held()?.item()
+    }
+
+    /// How many nodes hold that item, as far as it is known.
+    pub fn copies(&self, lookup: LookupId) -> Option<Copies> {
+        self.search_of(lookup)?.held().map(Held::copies)
+    }
+
+    /// How large the network is, judged by the lookups that have ended; `None` before the first
+    /// has.
+    pub fn network_size(&self) -> Option<NetworkSize> {
+        self.census.size()
+    }
+
+    fn search_of(&self, lookup: LookupId) -> Option<&SearchRow<S>> {
+        (lookup.v6 == self.is_v6()).then(|| self.searches.get(lookup.row)).flatten()
     }
 
     /// The answer to a single question, an error included; `None` before it came and after its

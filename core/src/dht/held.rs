@@ -1,0 +1,211 @@
+//! The item that one lookup looks for or stores: the newest valid one that it knows, and how many
+//! nodes hold it (BEP 44).
+//!
+//! Knows neither time nor messages. What is not signed by its key, or does not hash to the target, is
+//! counted and forgotten; what is older than the newest is never told. Of two values that one key
+//! signed under one number the greater counts, so that all who look agree.
+
+use heapless::Vec;
+
+use crate::dht::item::{Item, Mutable, immutable_target};
+use crate::id::Id;
+use crate::limits::{SALT_MAX, VALUE_MAX};
+use crate::list::List;
+
+/// An item that is looked for or stored.
+#[derive(Clone, Debug)]
+pub struct Held<L: List<u8>> {
+    salt: Vec<u8, SALT_MAX, u8>,
+    /// The value; empty as long as none is known.
+    value: L,
+    signed: Option<Signed>,
+    /// Nothing older than this is looked for, nor this itself.
+    newer_than: Option<i64>,
+    /// It is to be stored in place of the one with this number alone.
+    cas: Option<i64>,
+    /// It is what the application wants stored, and not what somebody told.
+    is_ours: bool,
+    is_untold: bool,
+    copies: Copies,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Signed {
+    key: [u8; 32],
+    signature: [u8; 64],
+    seq: i64,
+}
+
+/// What a node says that it holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said<'a> {
+    /// `v`
+    pub value: Option<&'a [u8]>,
+    /// `k`
+    pub key: Option<&'a [u8; 32]>,
+    /// `sig`
+    pub signature: Option<&'a [u8; 64]>,
+    /// `seq`
+    pub seq: Option<i64>,
+}
+
+/// How many nodes hold an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// Nodes that hold the newest, or say so.
+    pub newest: u16,
+    /// Nodes that hold an older one, or say so.
+    pub older: u16,
+    /// Nodes that told something which is not the item: badly signed, or of another hash.
+    pub invalid: u16,
+}
+
+impl<L: List<u8>> Held<L> {
+    /// Nothing yet. `None` if the salt is too long, or the empty list has no room for a value.
+    pub fn wanted(salt: &[u8], newer_than: Option<i64>, value: L) -> Option<Self> {
+        let salt = Vec::from_slice(salt).ok().filter(|_| value.capacity() >= VALUE_MAX)?;
+        Some(Self {
+            salt,
+            value,
+            signed: None,
+            newer_than,
+            cas: None,
+            is_ours: false,
+            is_untold: false,
+            copies: Copies::default(),
+        })
+    }
+
+    /// An item to be stored. `None` if it or the salt is too long, or the empty list has no room for
+    /// a value.
+    pub fn ours(item: &Item<'_>, cas: Option<i64>, value: L) -> Option<Self> {
+        let (salt, bytes, signed) = match item {
+            Item::Immutable(bytes) => (&[][..], *bytes, None),
+            Item::Mutable(item) => (item.salt, item.value, Some(Signed::of(item))),
+        };
+        let mut held = Self::wanted(salt, None, value)?;
+        held.set(bytes, signed)?;
+        (held.cas, held.is_ours, held.is_untold) = (cas, true, false);
+        Some(held)
+    }
+
+    fn set(&mut self, bytes: &[u8], signed: Option<Signed>) -> Option<()> {
+        if bytes.len() > self.value.capacity() {
+            return None;
+        }
+        self.value.clear();
+        bytes.iter().try_for_each(|byte| self.value.push(*byte)).ok()?;
+        (self.signed, self.is_ours, self.is_untold) = (signed, false, true);
+        Some(())
+    }
+
+    /// A node said what it holds under `target`.
+    pub fn hear(&mut self, target: Id, said: &Said<'_>) {
+        let count = match self.judge(target, said) {
+            None => return,
+            Some(Verdict::Same) => &mut self.copies.newest,
+            Some(Verdict::Older) => &mut self.copies.older,
+            Some(Verdict::Invalid) => &mut self.copies.invalid,
+            Some(Verdict::Newer(signed)) => {
+                if self.set(said.value.unwrap_or_default(), signed).is_some() {
+                    self.copies.older = self.copies.older.saturating_add(self.copies.newest);
+                    self.copies.newest = 1;
+                }
+                return;
+            }
+        };
+        *count = count.saturating_add(1);
+    }
+
+    fn judge(&self, target: Id, said: &Said<'_>) -> Option<Verdict> {
+        let Some(value) = said.value else {
+            let (said, known) = (said.seq?, self.seq()?);
+            // That it holds a newer one is nothing without it.
+            return (said <= known).then_some(match said == known {
+                true => Verdict::Same,
+                false => Verdict::Older,
+            });
+        };
+        let (Some(key), Some(signature), Some(seq)) = (said.key, said.signature, said.seq) else {
+            let is_true = value.len() <= VALUE_MAX && immutable_target(value) == target;
+            return Some(match (is_true, self.value.is_empty()) {
+                (false, _) => Verdict::Invalid,
+                (true, true) => Verdict::Newer(None),
+                (true, false) => Verdict::Same,
+            });
+        };
+        if let Some(known) = self.seq() {
+            let is_same = seq == known && (self.value.is_empty() || *value == *self.value);
+            match seq < known || is_same {
+                true if is_same => return Some(Verdict::Same),
+                true => return Some(Verdict::Older),
+                false if seq == known && *value < *self.value => return Some(Verdict::Older),
+                false => {}
+            }
+        }
+        // The signature last: it is what costs.
+        let item = Mutable { key, salt: &self.salt, seq, value, signature };
+        Some(match item.target() == target && item.check().is_ok() {
+            true => Verdict::Newer(Some(Signed::of(&item))),
+            false => Verdict::Invalid,
+        })
+    }
+
+    /// The item as far as it is known.
+    pub fn item(&self) -> Option<Item<'_>> {
+        if self.value.is_empty() {
+            return None;
+        }
+        Some(match &self.signed {
+            None => Item::Immutable(&self.value),
+            Some(Signed { key, signature, seq }) => {
+                let (salt, value) = (&self.salt[..], &self.value[..]);
+                Item::Mutable(Mutable { key, salt, seq: *seq, value, signature })
+            }
+        })
+    }
+
+    /// What the item is to replace, and nothing else.
+    pub fn cas(&self) -> Option<i64> {
+        self.cas
+    }
+
+    /// The number that nodes are told when they are asked: older ones need not be sent.
+    pub fn known(&self) -> Option<i64> {
+        // One below our own: somebody may hold another value under the same number.
+        if self.is_ours { self.seq().map(|seq| seq.saturating_sub(1)) } else { self.seq() }
+    }
+
+    fn seq(&self) -> Option<i64> {
+        self.signed.map(|signed| signed.seq).or(self.newer_than)
+    }
+
+    /// Whether what is to be stored is still the newest.
+    pub fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+
+    /// Whether there is a value that was not told; it counts as told from now on.
+    pub fn tell(&mut self) -> bool {
+        core::mem::take(&mut self.is_untold)
+    }
+
+    /// How many nodes hold it.
+    pub fn copies(&self) -> Copies {
+        self.copies
+    }
+}
+
+impl Signed {
+    fn of(item: &Mutable<'_>) -> Self {
+        Self { key: *item.key, signature: *item.signature, seq: item.seq }
+    }
+}
+
+/// What a told item is beside the one that is known.
+enum Verdict {
+    Same,
+    Older,
+    Invalid,
+    Newer(Option<Signed>),
+}

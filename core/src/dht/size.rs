@@ -1,0 +1,118 @@
+//! How large the network is, by how close the closest nodes of finished lookups were.
+//!
+//! Ids are spread evenly, so in a network of `n` nodes the `k`th closest to a point is `k/n` of the
+//! key space away, more or less: `n` times that distance has a gamma distribution of shape `k`. The
+//! sums over independent points have one whose shape is the sum of theirs, and from its quantiles
+//! comes the interval. A target counts once, by its last lookup. Knows neither time nor messages.
+
+use heapless::Vec;
+
+use crate::id::Id;
+use crate::limits::{K, SPANS_MAX};
+
+/// What finished lookups say of the size of the network.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    /// Oldest first.
+    spans: Vec<Span, SPANS_MAX>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// The first bits of the target.
+    target: u64,
+    /// How many of the closest answered.
+    nodes: u8,
+    /// How far away the last of them is, in parts of 2^64.
+    distance: u64,
+}
+
+/// How many nodes there are, as far as lookups can tell: those that answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkSize {
+    /// The best guess.
+    pub nodes: u64,
+    /// In 95 of 100 networks it is not fewer than these,
+    pub low: u64,
+    /// nor more than these, both ends together.
+    pub high: u64,
+    /// Lookups, for distinct targets, that this is made from.
+    pub lookups: u8,
+}
+
+impl Census {
+    /// Takes in the closest nodes that answered a lookup which ran to its end, closest first.
+    pub fn note(&mut self, target: Id, closest: impl Iterator<Item = Id>) {
+        let (mut nodes, mut last) = (0u8, None);
+        for id in closest.take(K) {
+            nodes += 1;
+            last = Some(id);
+        }
+        let Some(last) = last else { return };
+        let (target, distance) = (head(target), head(target) ^ head(last));
+        if let Some(old) = self.spans.iter().position(|span| span.target == target) {
+            self.spans.remove(old);
+        } else if self.spans.is_full() {
+            self.spans.remove(0);
+        }
+        let _ = self.spans.push(Span { target, nodes, distance });
+    }
+
+    /// The size, `None` before the first lookup has ended.
+    pub fn size(&self) -> Option<NetworkSize> {
+        let lookups = self.spans.len() as u8;
+        // Who cannot find `K` nodes has found all there are.
+        let most = self.spans.iter().map(|span| span.nodes).max()?;
+        if usize::from(most) < K {
+            let nodes = u64::from(most);
+            return Some(NetworkSize { nodes, low: nodes, high: nodes, lookups });
+        }
+        let full = self.spans.iter().filter(|span| usize::from(span.nodes) == K);
+        let (mut shape, mut sum) = (0.0, 0.0);
+        for span in full {
+            shape += K as f64;
+            sum += span.distance as f64 / SPACE;
+        }
+        let sum = f64::max(sum, 1.0 / SPACE);
+        let quantile = |z| gamma_quantile(shape, z) / sum;
+        let low = quantile(-Z) * (1.0 - DOUBT);
+        Some(NetworkSize {
+            nodes: ((shape - 1.0) / sum) as u64,
+            low: f64::max(low, K as f64) as u64,
+            high: (quantile(Z) * (1.0 + DOUBT)) as u64,
+            lookups,
+        })
+    }
+}
+
+/// The key space in parts of 2^64.
+const SPACE: f64 = 18_446_744_073_709_551_616.0;
+
+/// The two-sided 95 % of a normal distribution.
+const Z: f64 = 1.959_964;
+
+/// What lookups miss, for whatever reason, makes the network look smaller: of the closest eight, 7.75
+/// answer among 10,000 nodes with 2 % loss.
+const DOUBT: f64 = 0.03;
+
+/// The quantile of a gamma distribution, by the cube root of it being nearly normal (Wilson and
+/// Hilferty).
+fn gamma_quantile(shape: f64, z: f64) -> f64 {
+    let root = square_root(shape);
+    let cube = 1.0 - 1.0 / (9.0 * shape) + z / (3.0 * root);
+    shape * cube * cube * cube
+}
+
+/// Of a number from 1 to a few thousand, to nine digits.
+fn square_root(of: f64) -> f64 {
+    let mut root = f64::max(of, 1.0);
+    for _ in 0..24 {
+        root = (root + of / root) / 2.0;
+    }
+    root
+}
+
+/// The first 64 bits.
+fn head(id: Id) -> u64 {
+    id.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
