@@ -86,6 +86,16 @@ pub const BODY_MAX: usize = 1 << 20;
 /// Peers of one answer of an HTTP tracker that are taken in; most send 50 to 200.
 pub const HTTP_PEERS_MAX: usize = 2_000;
 
+/// Bytes of a stored value, bencoded: more is not safe to rely on (BEP 44).
+pub const VALUE_MAX: usize = 1_000;
+
+/// Bytes of the salt that tells the items of one key apart (BEP 44).
+pub const SALT_MAX: usize = 64;
+
+/// Bytes that the signature of a mutable item is made over at most (BEP 44): `4:salt64:` and the
+/// salt, `3:seqi`, 20 digits, `e1:v` and the value.
+pub const SIGNED_MAX: usize = 9 + SALT_MAX + 6 + 20 + 4 + VALUE_MAX;
+
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
 

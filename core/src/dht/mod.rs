@@ -1,5 +1,6 @@
 //! The Mainline DHT: leaves that each know one thing, and the node that composes them.
 
+pub mod bloom;
 pub mod bootstrap;
 pub mod budget;
 pub mod config;
@@ -8,12 +9,14 @@ pub mod event;
 pub mod external;
 pub mod found;
 pub mod held;
+pub mod item;
 pub mod lookup;
 pub mod node;
 pub mod queries;
 mod respond;
 pub mod scraped;
 pub mod shunned;
+pub mod signing;
 pub mod size;
 pub mod stats;
 pub mod storage;

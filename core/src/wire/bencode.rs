@@ -6,8 +6,10 @@
 //! does not recurse, so nesting costs no stack; deeper than
 //! [`DEPTH_MAX`](crate::limits::DEPTH_MAX) is an error. Knows nothing of messages.
 
+mod canonical;
 mod reader;
 mod writer;
 
+pub use canonical::is_canonical;
 pub use reader::{Error, Kind, Reader, Reason, is_one_value};
 pub use writer::{NoRoom, Writer};

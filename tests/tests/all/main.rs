@@ -7,6 +7,7 @@ mod citizen;
 mod finder;
 mod finder_hostile;
 mod hostile;
+mod items;
 mod laws;
 mod leaves;
 mod magnet;

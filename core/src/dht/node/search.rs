@@ -208,8 +208,7 @@ impl<S: Storage> SearchRow<S> {
     pub(crate) fn question<'a>(&'a self, ask: &Ask, want: Option<Want>) -> Option<Question<'a>> {
         let target = self.lookup.target();
         let info_hash = InfoHash(target.0);
-        let peers =
-            |no_seed, scrape| Some(Question::GetPeers { info_hash, want, no_seed, scrape });
+        let peers = |no_seed, scrape| Some(Question::GetPeers { info_hash, want, no_seed, scrape });
         match (self.goal, ask.errand) {
             (Goal::Announce(announcement), Errand::Announce) => {
                 Some(announce(info_hash, announcement, self.lookup.token(&ask.addr)?))
