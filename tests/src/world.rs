@@ -16,7 +16,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tinybt_core::dht::{Config, Event, Port};
 use tinybt_core::limits::DATAGRAM_MAX;
-use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Values};
+use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Values};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine, Step, buffer};
 
 use crate::net::{Delay, mix, uniform};
@@ -84,10 +84,11 @@ pub struct Result {
 }
 
 /// A world with a target and the truth about it.
-struct Made<'a> {
+pub struct Made<'a> {
     world: &'a World,
     seed: u64,
-    target: Id,
+    /// What is looked for.
+    pub target: Id,
     /// Sorted by id, with the index that gives the address.
     living: Vec<(Id, usize)>,
     dead: Vec<(Id, usize)>,
@@ -95,12 +96,18 @@ struct Made<'a> {
     ids: Vec<Id>,
     alive: Vec<bool>,
     /// The eight closest living nodes.
-    truth: Vec<usize>,
+    pub truth: Vec<usize>,
     answers: std::cell::RefCell<HashMap<usize, Vec<usize>>>,
 }
 
 impl<'a> Made<'a> {
-    fn new(world: &'a World, seed: u64) -> Self {
+    /// With a target of the seed's.
+    pub fn new(world: &'a World, seed: u64) -> Self {
+        Self::around(world, seed, id(seed, usize::MAX))
+    }
+
+    /// With this target.
+    pub fn around(world: &'a World, seed: u64, target: Id) -> Self {
         let ids: Vec<Id> = (0..world.nodes).map(|index| id(seed, index)).collect();
         let alive: Vec<bool> = (0..world.nodes)
             .map(|index| mix(seed, &[index as u64, 11]) % 1_000 >= u64::from(world.dead))
@@ -114,7 +121,6 @@ impl<'a> Made<'a> {
             nodes
         };
         let (living, dead) = (sorted(true), sorted(false));
-        let target = id(seed, usize::MAX);
         let mut truth: Vec<usize> = living.iter().map(|(_, index)| *index).collect();
         truth.sort_by_key(|index| ids[*index].distance(target));
         truth.truncate(8);
@@ -208,7 +214,13 @@ impl<'a> Made<'a> {
         packed
     }
 
-    fn bootstrap(&self) -> Vec<usize> {
+    /// How many nodes live.
+    pub fn living(&self) -> usize {
+        self.living.len()
+    }
+
+    /// Where a searcher may begin.
+    pub fn bootstrap(&self) -> Vec<usize> {
         (0..4)
             .map(|n| self.living[mix(self.seed, &[n, 6]) as usize % self.living.len()].1)
             .collect()
@@ -268,7 +280,6 @@ pub fn cold(world: &World, seed: u64, errand: Errand) -> Result {
 fn run(world: &World, seed: u64, errand: Errand, mut node: TestNode, begin: bool) -> Result {
     let made = Made::new(world, seed);
     let start = Instant::from_secs(1_000);
-    let mut now = start;
     if begin {
         for source in made.bootstrap() {
             node.add_source(addr(source));
@@ -276,112 +287,184 @@ fn run(world: &World, seed: u64, errand: Errand, mut node: TestNode, begin: bool
     }
     let info_hash = InfoHash(made.target.0);
     match errand {
-        Errand::Look => node.get_peers(now, info_hash).unwrap(),
-        Errand::Announce => node.announce(now, info_hash, Port::Number(7)).unwrap(),
+        Errand::Look => node.get_peers(start, info_hash).unwrap(),
+        Errand::Announce => node.announce(start, info_hash, Port::Number(7)).unwrap(),
     };
     let (floor_first, floor_done) = made.floor();
-    let mut result = Result { floor_first, floor_done, ..Result::default() };
-    let mut random = ChaCha8Rng::seed_from_u64(mix(seed, &[8]));
-    let mut queue: BinaryHeap<Reverse<(Instant, u64)>> = BinaryHeap::new();
-    let mut flying: HashMap<u64, (SocketAddr, Vec<u8>)> = HashMap::new();
-    let (mut serial, mut peers, mut buffer) = (0u64, 0, buffer());
-    let (mut stored, mut told) = (HashSet::new(), HashSet::new());
-    let mut answered: HashSet<usize> = HashSet::new();
-    let lost = |random: &mut ChaCha8Rng| random.next_u32() % 1_000 < world.loss;
-    loop {
-        let deadline = loop {
-            match node.step(now, &mut buffer) {
-                Step::Send(transmit) => {
-                    result.sent += 1.0;
-                    let to = made.by_addr[&transmit.to];
-                    let query = &buffer[..transmit.len];
-                    if query.windows(15).any(|w| w == b"13:announce_pee") {
-                        told.insert(to);
+    let result = Result { floor_first, floor_done, ..Result::default() };
+    let (stored, told) = (HashSet::new(), HashSet::new());
+    let mut peers = Peers { made: &made, start, result, count: 0, stored, told };
+    let traffic = made.drive(&mut node, start, &mut peers);
+    let Peers { mut result, stored, told, .. } = peers;
+    let of_truth = |nodes: &HashSet<usize>| {
+        made.truth.iter().filter(|node| nodes.contains(node)).count() as f64
+    };
+    result.sent = traffic.sent as f64;
+    result.received = traffic.received as f64;
+    result.answered = of_truth(&traffic.answered);
+    result.stored = of_truth(&stored);
+    result.announced_to = told.len() as f64;
+    result
+}
+
+/// What the nodes of a world say, and who listens to the searcher.
+pub trait Play {
+    /// The searcher sent a query to a node, which may be dead.
+    fn sent(&mut self, _to: usize, _query: &[u8]) {}
+
+    /// What a node answers.
+    fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8>;
+
+    /// The searcher tells something. Whether that is the end.
+    fn hear(&mut self, now: Instant, searcher: &mut TestNode, event: Event) -> bool;
+}
+
+/// What went over the network.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// Datagrams that the searcher sent.
+    pub sent: u32,
+    /// Datagrams that reached it.
+    pub received: u32,
+    /// Nodes whose answer it heeded.
+    pub answered: HashSet<usize>,
+}
+
+impl Made<'_> {
+    /// Lets a searcher that has been told what to do search, until the play ends.
+    pub fn drive(&self, searcher: &mut TestNode, start: Instant, play: &mut impl Play) -> Traffic {
+        let (mut now, mut traffic, mut serial) = (start, Traffic::default(), 0u64);
+        let mut random = ChaCha8Rng::seed_from_u64(mix(self.seed, &[8]));
+        let mut queue: BinaryHeap<Reverse<(Instant, u64)>> = BinaryHeap::new();
+        let mut flying: HashMap<u64, (SocketAddr, Vec<u8>)> = HashMap::new();
+        let mut buffer = buffer();
+        let lost = |random: &mut ChaCha8Rng| random.next_u32() % 1_000 < self.world.loss;
+        loop {
+            let deadline = loop {
+                match searcher.step(now, &mut buffer) {
+                    Step::Send(transmit) => {
+                        traffic.sent += 1;
+                        let to = self.by_addr[&transmit.to];
+                        let query = &buffer[..transmit.len];
+                        play.sent(to, query);
+                        if !self.alive[to] || lost(&mut random) {
+                            continue;
+                        }
+                        let reply = play.reply(to, query);
+                        if !lost(&mut random) {
+                            let jitter = 1.0 + 0.1 * uniform(&mut random);
+                            serial += 1;
+                            flying.insert(serial, (transmit.to, reply));
+                            queue.push(Reverse((now + self.rtt(to).mul_f64(jitter), serial)));
+                        }
                     }
-                    if !made.alive[to] || lost(&mut random) {
-                        continue;
-                    }
-                    let reply = reply(&made, to, query, &mut stored);
-                    if !lost(&mut random) {
-                        let jitter = 1.0 + 0.1 * uniform(&mut random);
-                        serial += 1;
-                        flying.insert(serial, (transmit.to, reply));
-                        queue.push(Reverse((now + made.rtt(to).mul_f64(jitter), serial)));
+                    Step::Event(event) if play.hear(now, searcher, event) => return traffic,
+                    Step::Event(_) => {}
+                    Step::Wait(deadline) => break deadline,
+                }
+            };
+            let arrival = queue.peek().map(|Reverse((at, _))| *at);
+            match (arrival, deadline) {
+                (Some(at), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
+                    now = at;
+                    let Some(Reverse((_, serial))) = queue.pop() else { continue };
+                    let Some((from, bytes)) = flying.remove(&serial) else { continue };
+                    traffic.received += 1;
+                    if searcher.handle_datagram(now, from, &bytes).is_ok() {
+                        traffic.answered.insert(self.by_addr[&from]);
                     }
                 }
-                Step::Event(Event::Peer { .. }) => {
-                    peers += 1;
-                    if peers == 1 {
-                        result.first = millis(now.since(start));
-                    }
-                    if peers * 10 >= world.peers * 9 && result.most == 0.0 {
-                        result.most = millis(now.since(start));
-                    }
-                }
-                Step::Event(Event::Finished { .. }) => {
-                    result.done = millis(now.since(start));
-                    result.answered =
-                        made.truth.iter().filter(|node| answered.contains(node)).count() as f64;
-                    result.stored =
-                        made.truth.iter().filter(|node| stored.contains(node)).count() as f64;
-                    result.announced_to = told.len() as f64;
-                    return result;
-                }
-                Step::Event(_) => {}
-                Step::Wait(deadline) => break deadline,
+                (_, Some(at)) => now = at,
+                _ => panic!("the search does not end"),
             }
-        };
-        let arrival = queue.peek().map(|Reverse((at, _))| *at);
-        match (arrival, deadline) {
-            (Some(at), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
-                now = at;
-                let Some(Reverse((_, serial))) = queue.pop() else { continue };
-                let Some((from, bytes)) = flying.remove(&serial) else { continue };
-                result.received += 1.0;
-                if node.handle_datagram(now, from, &bytes).is_ok() {
-                    answered.insert(made.by_addr[&from]);
-                }
-            }
-            (_, Some(at)) => now = at,
-            _ => panic!("the search does not end"),
+            assert!(now.since(start) < Duration::from_secs(600), "the search takes for ever");
         }
-        assert!(now.since(start) < Duration::from_secs(120), "the search takes for ever");
+    }
+
+    /// The contacts that a node would tell.
+    pub fn contacts(&self, node: usize) -> Vec<Contact> {
+        let contact = |index: &usize| Contact { id: self.ids[*index], addr: addr(*index) };
+        self.tells(node).iter().map(contact).collect()
+    }
+
+    /// An answer of a node to a query, with its id.
+    pub fn encode(&self, node: usize, query: &Message<'_>, answer: &Answer<'_>) -> Vec<u8> {
+        let envelope = Envelope {
+            transaction: query.transaction,
+            version: None,
+            read_only: false,
+            external: Some(SocketAddr::from(([9, 9, 9, 9], 9))),
+        };
+        let answer = Answer { id: self.ids[node], ..*answer };
+        let mut bytes = vec![0; 2 * DATAGRAM_MAX];
+        let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
+        bytes.truncate(len);
+        bytes
     }
 }
 
-fn reply(made: &Made<'_>, node: usize, query: &[u8], stored: &mut HashSet<usize>) -> Vec<u8> {
-    let message = krpc::decode(query).expect("our own queries are well-formed");
-    let Body::Query(asked) = &message.body else { panic!("a searcher only asks") };
-    let contact = |index: &usize| Contact { id: made.ids[*index], addr: addr(*index) };
-    let nodes: Vec<Contact> = made.tells(node).iter().map(contact).collect();
-    let packed = made.holds(node);
-    let token = (node as u32).to_be_bytes();
-    let mut answer = Answer { id: made.ids[node], ..Answer::default() };
-    match asked.method {
-        b"find_node" => answer.nodes = Some(&nodes),
-        b"get_peers" => {
-            answer.nodes = Some(&nodes);
-            answer.token = Some(&token);
-            if !packed.is_empty() {
-                answer.values = Some(Values { family: Family::V4, packed: [&packed, &[]] });
-            }
+/// Peers are looked for, and perhaps announced.
+struct Peers<'a> {
+    made: &'a Made<'a>,
+    start: Instant,
+    result: Result,
+    count: usize,
+    stored: HashSet<usize>,
+    told: HashSet<usize>,
+}
+
+impl Play for Peers<'_> {
+    fn sent(&mut self, to: usize, query: &[u8]) {
+        if query.windows(15).any(|w| w == b"13:announce_pee") {
+            self.told.insert(to);
         }
-        b"announce_peer" => {
-            assert_eq!(asked.token(), Ok(&token[..]));
-            stored.insert(node);
-        }
-        _ => {}
     }
-    let envelope = Envelope {
-        transaction: message.transaction,
-        version: None,
-        read_only: false,
-        external: Some(SocketAddr::from(([9, 9, 9, 9], 9))),
-    };
-    let mut bytes = vec![0; DATAGRAM_MAX];
-    let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
-    bytes.truncate(len);
-    bytes
+
+    fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8> {
+        let message = krpc::decode(query).expect("our own queries are well-formed");
+        let Body::Query(asked) = &message.body else { panic!("a searcher only asks") };
+        let packed = self.made.holds(node);
+        let token = (node as u32).to_be_bytes();
+        if asked.method == b"announce_peer" {
+            assert_eq!(asked.token(), Ok(&token[..]));
+            self.stored.insert(node);
+        }
+        let nodes = self.made.contacts(node);
+        let mut answer = Answer::default();
+        match asked.method {
+            b"find_node" => answer.nodes = Some(&nodes),
+            b"get_peers" => {
+                answer.nodes = Some(&nodes);
+                answer.token = Some(&token);
+                if !packed.is_empty() {
+                    answer.values = Some(Values { family: Family::V4, packed: [&packed, &[]] });
+                }
+            }
+            _ => {}
+        }
+        self.made.encode(node, &message, &answer)
+    }
+
+    fn hear(&mut self, now: Instant, _: &mut TestNode, event: Event) -> bool {
+        let at = millis(now.since(self.start));
+        match event {
+            Event::Peer { .. } => {
+                self.count += 1;
+                if self.count == 1 {
+                    self.result.first = at;
+                }
+                if self.count * 10 >= self.made.world.peers * 9 && self.result.most == 0.0 {
+                    self.result.most = at;
+                }
+                false
+            }
+            Event::Finished { .. } => {
+                self.result.done = at;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The median of one figure over many results.

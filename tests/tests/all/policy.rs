@@ -84,6 +84,8 @@ impl Routing for Even {
 struct Mine(Heap);
 
 impl Storage for Mine {
+    const GATHERED_MAX: usize = Heap::GATHERED_MAX;
+
     type Table = Even;
     type Peers = PeerMap;
     type InFlight = Bounded<Flight>;
@@ -108,8 +110,8 @@ impl Storage for Mine {
     fn searches(&self) -> Self::Searches {
         Bounded::new(self.0.lookups)
     }
-    fn found(&self, family: Family) -> Self::Found {
-        self.0.found(family)
+    fn found(&self, family: Family, least: usize) -> Self::Found {
+        self.0.found(family, least)
     }
     fn trace(&self) -> Self::Trace {
         self.0.trace()
