@@ -21,7 +21,7 @@ pub mod token;
 pub use crate::budget::Rate;
 pub use config::{AddressCheck, Config, Upkeep};
 pub use dual::{Dual, Pair};
-pub use event::{AskId, End, Event, Hop, LookupId, Outcome, QuestionId};
+pub use event::{AskId, End, Event, HomeId, Hop, LookupId, Outcome, QuestionId};
 pub use node::{AskError, Busy, Node, Port, RestoreError, SAVE_MAX};
 pub use stats::{Health, Stats, Status};
 #[cfg(feature = "alloc")]

@@ -63,14 +63,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// The closest nodes that answered a lookup, closest first; empty once its row is free.
     pub fn closest(&self, lookup: LookupId) -> impl Iterator<Item = Contact> + '_ {
-        let search = (lookup.v6 == self.is_v6()).then(|| self.searches.get(lookup.row)).flatten();
+        let search = self.is_mine(lookup.home).then(|| self.searches.get(lookup.row)).flatten();
         search.into_iter().flat_map(|search| search.lookup.closest())
     }
 
     /// How a lookup went so far, question by question; empty once its row is free.
     pub fn trace(&self, lookup: LookupId) -> &[Hop] {
         match self.searches.get(lookup.row) {
-            Some(search) if lookup.v6 == self.is_v6() => &search.trace,
+            Some(search) if self.is_mine(lookup.home) => &search.trace,
             _ => &[],
         }
     }
@@ -83,7 +83,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// The same, as it came.
     pub fn answer_raw(&self, ask: AskId) -> Option<&[u8]> {
-        if ask.v6 != self.is_v6() {
+        if !self.is_mine(ask.home) {
             return None;
         }
         self.asks.get(ask.row)?.answer()
@@ -91,7 +91,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// Whose query of a foreign method this is, and what it says.
     pub fn question(&self, question: QuestionId) -> Option<(SocketAddr, Message<'_>)> {
-        let row = self.questions.get(question.row).filter(|_| question.v6 == self.is_v6())?;
+        let row = self.questions.get(question.row).filter(|_| self.is_mine(question.home))?;
         let open = matches!(row.state, QuestionState::Untold | QuestionState::Told);
         let message = open.then(|| krpc::decode(&row.payload).ok()).flatten()?;
         Some((row.from, message))
