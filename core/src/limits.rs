@@ -67,9 +67,6 @@ pub const ANNOUNCES_MAX: usize = K + 2;
 /// Nodes that a full bucket keeps in reserve.
 pub const RESERVES_MAX: usize = 4;
 
-/// Bytes of a filter of addresses (BEP 33).
-pub const FILTER_LEN: usize = 256;
-
 /// Finished lookups that the size of the network is judged by: 64 make an interval of a tenth of it
 /// to each side, 24 bytes each.
 pub const SPANS_MAX: usize = 64;

@@ -21,6 +21,14 @@
 //! bytes and a fourth below 4. What begins so is never `Foreign`, so a protocol that may look like
 //! it has to be asked first. µTP, for one, begins with neither.
 //!
+//! # Several addresses
+//!
+//! A machine may have several local addresses of one family, where it matters over which of them a
+//! datagram came and goes: to a node of the DHT each is a node of its own (BEP 45). The driver then
+//! hands datagrams to [`handle_datagram_at`](Machine::handle_datagram_at), which names the socket by
+//! the address that it is bound to, and sends from the socket that [`Transmit::from`] names. Whoever
+//! has one socket of each family needs neither.
+//!
 //! # The eight laws
 //!
 //! Every machine keeps them, from any bytes and any order of instants; the kit has one checker.
@@ -68,6 +76,23 @@ pub trait Machine {
         datagram: &[u8],
     ) -> Result<(), Ignored>;
 
+    /// The same for one of several sockets: `local` is the address that it is bound to. A machine
+    /// to which all are alike does not look at it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machine::handle_datagram`].
+    fn handle_datagram_at(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        let _ = local;
+        self.handle_datagram(now, from, datagram)
+    }
+
     /// Writes the next datagram that is due at `now`, if one is.
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit>;
 
@@ -103,6 +128,16 @@ pub struct Transmit {
     pub to: SocketAddr,
     /// How many bytes of the buffer it has.
     pub len: usize,
+    /// The socket to send it from, by the address that it is bound to. `None`: any that reaches the
+    /// receiver, and always the same.
+    pub from: Option<SocketAddr>,
+}
+
+impl Transmit {
+    /// From any socket.
+    pub const fn new(to: SocketAddr, len: usize) -> Self {
+        Self { to, len, from: None }
+    }
 }
 
 /// What [`Machine::step`] found to do.
@@ -200,6 +235,19 @@ impl<A: Machine, B: Machine> Machine for (A, B) {
     ) -> Result<(), Ignored> {
         match self.0.handle_datagram(now, from, datagram) {
             Err(Ignored::Foreign) => self.1.handle_datagram(now, from, datagram),
+            done => done,
+        }
+    }
+
+    fn handle_datagram_at(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        match self.0.handle_datagram_at(now, local, from, datagram) {
+            Err(Ignored::Foreign) => self.1.handle_datagram_at(now, local, from, datagram),
             done => done,
         }
     }

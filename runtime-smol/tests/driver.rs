@@ -34,7 +34,7 @@ impl Machine for Echo {
     fn poll_transmit(&mut self, _: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         let (to, number) = self.replies.pop()?;
         buffer[..4].copy_from_slice(&number.to_be_bytes());
-        Some(Transmit { to, len: 4 })
+        Some(Transmit::new(to, 4))
     }
 
     fn poll_event(&mut self) -> Option<u32> {

@@ -167,7 +167,7 @@ const fn load(zeros: u32) -> f64 {
 }
 
 /// By Newton's method: from above, until it no longer falls.
-fn square_root(square: f64) -> f64 {
+pub(crate) fn square_root(square: f64) -> f64 {
     if square <= 0.0 {
         return 0.0;
     }

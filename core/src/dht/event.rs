@@ -8,38 +8,68 @@ use crate::contact::Family;
 use crate::id::Id;
 use crate::rows::Handle;
 
+/// Names one of the local addresses of a machine, with the node that is there (BEP 45). A node of
+/// its own is the first of its family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HomeId {
+    v6: bool,
+    number: u8,
+}
+
+impl HomeId {
+    /// The `number`th of a family, counted from 0.
+    pub const fn new(family: Family, number: u8) -> Self {
+        Self { v6: matches!(family, Family::V6), number }
+    }
+
+    /// The address family.
+    pub const fn family(self) -> Family {
+        if self.v6 { Family::V6 } else { Family::V4 }
+    }
+
+    /// Its place among the homes of its family.
+    pub const fn number(self) -> u8 {
+        self.number
+    }
+}
+
 /// Names a lookup of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookupId {
-    pub(crate) v6: bool,
+    pub(crate) home: HomeId,
     pub(crate) row: Handle,
 }
 
 /// Names a single question of one node to one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskId {
-    pub(crate) v6: bool,
+    pub(crate) home: HomeId,
     pub(crate) row: Handle,
 }
 
 /// Names a question that another node asked and that waits for the application's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QuestionId {
-    pub(crate) v6: bool,
+    pub(crate) home: HomeId,
     pub(crate) row: Handle,
 }
 
-macro_rules! of_a_family {
+macro_rules! of_a_home {
     ($($name:ident),*) => {$(
         impl $name {
             /// The family of the node that this belongs to.
             pub const fn family(self) -> Family {
-                if self.v6 { Family::V6 } else { Family::V4 }
+                self.home.family()
+            }
+
+            /// The node that this belongs to.
+            pub const fn home(self) -> HomeId {
+                self.home
             }
         }
     )*};
 }
-of_a_family!(LookupId, AskId, QuestionId);
+of_a_home!(LookupId, AskId, QuestionId);
 
 /// What a node tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +125,8 @@ pub enum Event {
     /// Others agree on what our address is, and it is a new one. If the id is made from the
     /// address (BEP 42), it is new too.
     External {
+        /// Of which node.
+        home: HomeId,
         /// The address, as others see it.
         addr: SocketAddr,
         /// The node's id from now on.
@@ -102,13 +134,13 @@ pub enum Event {
     },
     /// The network answers (again).
     Online {
-        /// Of which family.
-        family: Family,
+        /// For which node.
+        home: HomeId,
     },
     /// Nobody answers any more.
     Offline {
-        /// Of which family.
-        family: Family,
+        /// For which node.
+        home: HomeId,
     },
 }
 

@@ -9,7 +9,6 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::contact::Family;
 use crate::dht::bloom::{Bloom, Estimate};
-use crate::limits::FILTER_LEN;
 use crate::list::List;
 
 /// The filters of a swarm, as far as nodes told of it.
@@ -41,7 +40,7 @@ pub struct SwarmSize {
 
 impl<L: List<u8>> Scraped<L> {
     /// Bytes of a list that takes no addresses.
-    pub const LEN_MIN: usize = 2 * FILTER_LEN;
+    pub const LEN_MIN: usize = 2 * Bloom::LEN;
 
     /// Nothing yet; `None` if the empty list has no room for the filters.
     pub fn new(family: Family, mut bytes: L) -> Option<Self> {
@@ -57,8 +56,8 @@ impl<L: List<u8>> Scraped<L> {
     /// Takes in a node's filters. False if they are so full that they say nothing.
     pub fn add_filters(
         &mut self,
-        seeds: &[u8; FILTER_LEN],
-        downloaders: &[u8; FILTER_LEN],
+        seeds: &[u8; Bloom::LEN],
+        downloaders: &[u8; Bloom::LEN],
     ) -> bool {
         let is_full = |bytes| Bloom::from_bytes(bytes).is_full();
         if is_full(seeds) || is_full(downloaders) {
@@ -116,7 +115,7 @@ impl<L: List<u8>> Scraped<L> {
     /// The filter of downloaders, with those that nodes without filters named and nobody knows as
     /// seeds.
     pub fn downloaders(&self) -> Bloom {
-        let (seeds, mut downloaders) = (self.seeds(), self.filter(FILTER_LEN));
+        let (seeds, mut downloaders) = (self.seeds(), self.filter(Bloom::LEN));
         for address in self.addresses() {
             let ip = match (<[u8; 4]>::try_from(address), <[u8; 16]>::try_from(address)) {
                 (Ok(v4), _) => IpAddr::V4(Ipv4Addr::from(v4)),
@@ -131,7 +130,7 @@ impl<L: List<u8>> Scraped<L> {
     }
 
     fn filter(&self, start: usize) -> Bloom {
-        let bytes = self.bytes.get(start..start + FILTER_LEN);
+        let bytes = self.bytes.get(start..start + Bloom::LEN);
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
         bytes.map_or_else(Bloom::default, Bloom::from_bytes)
     }

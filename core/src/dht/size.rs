@@ -7,6 +7,7 @@
 
 use heapless::Vec;
 
+use crate::dht::bloom::square_root;
 use crate::id::Id;
 use crate::limits::{K, SPANS_MAX};
 
@@ -101,15 +102,6 @@ fn gamma_quantile(shape: f64, z: f64) -> f64 {
     let root = square_root(shape);
     let cube = 1.0 - 1.0 / (9.0 * shape) + z / (3.0 * root);
     shape * cube * cube * cube
-}
-
-/// Of a number from 1 to a few thousand, to nine digits.
-fn square_root(of: f64) -> f64 {
-    let mut root = f64::max(of, 1.0);
-    for _ in 0..24 {
-        root = (root + of / root) / 2.0;
-    }
-    root
 }
 
 /// The first 64 bits.

@@ -479,6 +479,23 @@ impl<S: Storage, R: CryptoRng> Machine for Finder<S, R> {
         taken
     }
 
+    fn handle_datagram_at(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        let taken = match self.dht.handle_datagram_at(now, local, from, datagram) {
+            Err(Ignored::Foreign) => self.udp.handle_datagram_at(now, local, from, datagram),
+            done => done,
+        };
+        if taken.is_ok() {
+            self.now = now;
+        }
+        taken
+    }
+
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         self.advance(now);
         self.turn = !self.turn;

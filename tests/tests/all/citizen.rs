@@ -310,7 +310,7 @@ fn the_id_follows_the_address_that_others_agree_on() {
     assert_ne!(machine.id(), first);
     assert!(machine.id().fits_address(me.ip()));
     assert!(network.events.iter().any(|(_, who, event)| *who == me
-        && matches!(event, Event::External { addr, id } if *addr == me && *id == machine.id())));
+        && matches!(event, Event::External { addr, id, .. } if *addr == me && *id == machine.id())));
     assert!(status.nodes_good >= 8, "its table came along: {status:?}");
 }
 

@@ -142,7 +142,7 @@ impl Machine for Toy {
         if byte == 9 && self.fault != "Mortality" {
             self.told = Some(byte);
         }
-        Some(Transmit { to: addr(1), len: 2 })
+        Some(Transmit::new(addr(1), 2))
     }
 
     fn poll_event(&mut self) -> Option<u8> {

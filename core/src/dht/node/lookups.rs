@@ -6,6 +6,7 @@ use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::contact::Contact;
+use crate::dht::bloom::Bloom;
 use crate::dht::event::LookupId;
 use crate::dht::found::Found;
 use crate::dht::held::Held;
@@ -18,7 +19,7 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Quality, Routing};
 use crate::id::{Id, InfoHash};
-use crate::limits::{FILTER_LEN, K, VALUE_MAX};
+use crate::limits::{K, VALUE_MAX};
 use crate::time::Instant;
 
 /// How a peer announces itself.
@@ -181,7 +182,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// Ends a lookup early: its [`Event::Finished`](crate::dht::Event::Finished) says that it was
     /// cancelled. Nothing happens if it is over already.
     pub fn cancel(&mut self, now: Instant, lookup: LookupId) {
-        if lookup.v6 != self.is_v6() {
+        if !self.is_mine(lookup.home) {
             return;
         }
         if let Some(search) = self.searches.get_mut(lookup.row) {
@@ -208,9 +209,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let family = self.config.family;
         let gathered = match goal {
-            Goal::Scrape if S::GATHERED_MAX < 2 * FILTER_LEN => return Err(Busy),
+            Goal::Scrape if S::GATHERED_MAX < 2 * Bloom::LEN => return Err(Busy),
             Goal::Scrape => {
-                let bytes = self.storage.found(family, 2 * FILTER_LEN);
+                let bytes = self.storage.found(family, 2 * Bloom::LEN);
                 Gathered::Filters(Scraped::new(family, bytes).ok_or(Busy)?)
             }
             _ => Gathered::Peers(Found::new(family, self.storage.found(family, 0))),
@@ -239,7 +240,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let row = self.searches.insert(search).map_err(|_| Busy)?;
         self.stats.lookups += 1;
         self.stirred = true;
-        Ok(LookupId { v6: self.is_v6(), row })
+        Ok(LookupId { home: self.home, row })
     }
 
     /// Addresses to begin with: different ones for different lookups, where there are many.

@@ -39,7 +39,7 @@ use crate::contact::{Contact, Family, is_mapped};
 use crate::dht::bootstrap::Bootstrap;
 use crate::dht::budget::{Destinations, Sources};
 use crate::dht::config::{AddressCheck, Config};
-use crate::dht::event::{AskId, Event, QuestionId};
+use crate::dht::event::{AskId, Event, HomeId, QuestionId};
 use crate::dht::external::External;
 use crate::dht::lookup::Errand;
 use crate::dht::queries::Queries;
@@ -61,6 +61,8 @@ use crate::wire::krpc::Question;
 /// Implements [`Machine`]; see there for the loop that drives it.
 pub struct Node<S: Storage, R: CryptoRng> {
     config: Config,
+    /// Which of the nodes of a machine it is.
+    home: HomeId,
     id: Id,
     random: R,
     storage: S,
@@ -165,6 +167,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             ..TableConfig::default()
         };
         Self {
+            home: HomeId::new(config.family, 0),
             id,
             table: storage.table(id, table),
             peers: storage.peers(config.family),
@@ -262,12 +265,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let ask = AskRow::new(to, self.id, question).ok_or(AskError::Arguments)?;
         let row = self.asks.insert(ask).map_err(|_| AskError::Busy)?;
-        Ok(AskId { v6: self.is_v6(), row })
+        Ok(AskId { home: self.home, row })
     }
 
     /// Gives up on a single question; no event follows.
     pub fn withdraw(&mut self, ask: AskId) {
-        if ask.v6 == self.is_v6() {
+        if self.is_mine(ask.home) {
             self.asks.remove(ask.row);
         }
     }
@@ -300,7 +303,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         question: QuestionId,
         verdict: impl FnOnce(&mut QuestionRow) -> bool,
     ) -> Result<(), AskError> {
-        if question.v6 != self.is_v6() {
+        if !self.is_mine(question.home) {
             return Err(AskError::Address);
         }
         let row = self.questions.get_mut(question.row).ok_or(AskError::Busy)?;
@@ -309,8 +312,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     // Shared by the files of this module.
 
-    fn is_v6(&self) -> bool {
-        self.config.family == Family::V6
+    fn is_mine(&self, home: HomeId) -> bool {
+        home == self.home
     }
 
     fn is_askable(&self, addr: &SocketAddr) -> bool {

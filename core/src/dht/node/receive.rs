@@ -282,7 +282,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// The network is there; and somebody may have told what our address is.
     fn heard(&mut self, now: Instant, from: SocketAddr, message: &Message<'_>) {
         if self.bootstrap.heard(now) == Some(Health::Online) {
-            self.tell(Event::Online { family: self.config.family });
+            self.tell(Event::Online { home: self.home });
         }
         let Some(claimed) = message.external else { return };
         let voter = if self.config.diversity { Network::of(from.ip()) } else { whole(from.ip()) };
@@ -292,7 +292,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 self.table.rebase(now, self.id);
                 self.bootstrap.start_over();
             }
-            self.tell(Event::External { addr, id: self.id });
+            self.tell(Event::External { home: self.home, addr, id: self.id });
         }
     }
 

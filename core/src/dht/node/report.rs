@@ -25,7 +25,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let (row, state) =
             self.asks.iter().find(|(_, ask)| ask.is_over()).map(|(row, ask)| (row, ask.state))?;
         self.told = Some(Told::Ask(row));
-        let ask = AskId { v6: self.is_v6(), row };
+        let ask = AskId { home: self.home, row };
         Some(match state {
             AskState::Answered(rtt) => Event::Answered { ask, rtt },
             AskState::Refused(code) => Event::Refused { ask, code },
@@ -41,19 +41,19 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let (row, question) = self.questions.iter_mut().find(|(_, row)| untold(row.state))?;
         question.state = QuestionState::Told;
         self.told = Some(Told::Question(row));
-        Some(Event::Asked { question: QuestionId { v6: self.is_v6(), row } })
+        Some(Event::Asked { question: QuestionId { home: self.home, row } })
     }
 
     fn report_search(&mut self) -> Option<Event> {
         if !self.untold {
             return None;
         }
-        let v6 = self.is_v6();
+        let home = self.home;
         let told = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.goal == Goal::Bootstrap {
                 return None;
             }
-            let lookup = LookupId { v6, row };
+            let lookup = LookupId { home, row };
             match search.tell() {
                 Some(News::Peer(peer)) => return Some(Event::Peer { lookup, peer }),
                 Some(News::Item) => return Some(Event::Item { lookup }),

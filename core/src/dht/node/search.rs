@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::contact::{Contact, is_contactable};
+use crate::dht::bloom::Bloom;
 use crate::dht::event::{End, Hop, Outcome};
 use crate::dht::found::Found;
 use crate::dht::held::{Held, Said};
@@ -13,7 +14,7 @@ use crate::dht::node::{Announcement, Port};
 use crate::dht::scraped::Scraped;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
-use crate::limits::{FILTER_LEN, VALUE_MAX, VALUES_TAKEN_MAX};
+use crate::limits::{VALUE_MAX, VALUES_TAKEN_MAX};
 use crate::list::List;
 use crate::time::Instant;
 use crate::wire::krpc::{Question, Response, Want};
@@ -162,8 +163,8 @@ impl<S: Storage> SearchRow<S> {
         let peers = response.values().take(VALUES_TAKEN_MAX).filter(is_named);
         match &mut self.gathered {
             Gathered::Peers(found) => peers.map(|peer| u16::from(found.insert(peer))).sum(),
-            Gathered::Filters(scraped) if S::GATHERED_MAX >= 2 * FILTER_LEN => {
-                const NONE: &[u8; FILTER_LEN] = &[0; FILTER_LEN];
+            Gathered::Filters(scraped) if S::GATHERED_MAX >= 2 * Bloom::LEN => {
+                const NONE: &[u8; Bloom::LEN] = &[0; Bloom::LEN];
                 match (response.seeds(), response.downloaders()) {
                     (None, None) => scraped.add_addresses(peers.map(|peer| peer.ip())),
                     (seeds, downloaders) => {

@@ -80,7 +80,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 Lapse::Silent(flight) => {
                     self.stats.silences += 1;
                     if self.bootstrap.silence(now) == Some(Health::Offline) {
-                        self.tell(Event::Offline { family: self.config.family });
+                        self.tell(Event::Offline { home: self.home });
                     }
                     let blamed = self.bootstrap.blames_node(flight.sent);
                     if blamed {
@@ -194,7 +194,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 }
             };
             if let Ok(len) = written {
-                return Some(Transmit { to: reply.to, len });
+                return Some(Transmit::new(reply.to, len));
             }
         }
         None
@@ -265,7 +265,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
             _ => krpc::encode_response_raw(bytes, &envelope, &question.payload, self.id),
         };
-        written.ok().map(|len| Transmit { to: question.from, len })
+        written.ok().map(|len| Transmit::new(question.from, len))
     }
 
     // Questions.
@@ -305,7 +305,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         ask.sent();
         let envelope = envelope(&self.config, &transaction);
         let len = krpc::encode_query(buffer, &envelope, self.id, &ask.question()).ok()?;
-        Some(Transmit { to, len })
+        Some(Transmit::new(to, len))
     }
 
     fn send_search(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
@@ -366,7 +366,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let question = search.question(ask, want)?;
         let envelope = envelope(&self.config, &transaction);
         let len = krpc::encode_query(buffer, &envelope, self.id, &question).ok()?;
-        Some(Transmit { to: ask.addr, len })
+        Some(Transmit::new(ask.addr, len))
     }
 
     /// The node's own lookup tells nobody but the bootstrap.
@@ -377,7 +377,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let answered = usize::from(search.outcome.answered);
         let poor = self.table.len() < K;
         if self.bootstrap.finished(now, answered, poor) == Some(Health::Offline) {
-            self.tell(Event::Offline { family: self.config.family });
+            self.tell(Event::Offline { home: self.home });
         }
     }
 
@@ -420,7 +420,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Some(target) => Question::FindNode { target, want: self.want() },
         };
         let len = krpc::encode_query(buffer, &envelope, self.id, &question).ok()?;
-        Some(Transmit { to, len })
+        Some(Transmit::new(to, len))
     }
 
     fn want(&self) -> Option<Want> {

@@ -104,7 +104,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     fn search_of(&self, lookup: LookupId) -> Option<&SearchRow<S>> {
-        (lookup.v6 == self.is_v6()).then(|| self.searches.get(lookup.row)).flatten()
+        self.is_mine(lookup.home).then(|| self.searches.get(lookup.row)).flatten()
     }
 
     /// The answer to a single question, an error included; `None` before it came and after its
@@ -115,7 +115,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// The same, as it came.
     pub fn answer_raw(&self, ask: AskId) -> Option<&[u8]> {
-        if ask.v6 != self.is_v6() {
+        if !self.is_mine(ask.home) {
             return None;
         }
         self.asks.get(ask.row)?.answer()
@@ -123,7 +123,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// Whose query of a foreign method this is, and what it says.
     pub fn question(&self, question: QuestionId) -> Option<(SocketAddr, Message<'_>)> {
-        let row = self.questions.get(question.row).filter(|_| question.v6 == self.is_v6())?;
+        let row = self.questions.get(question.row).filter(|_| self.is_mine(question.home))?;
         let open = matches!(row.state, QuestionState::Untold | QuestionState::Told);
         let message = open.then(|| krpc::decode(&row.payload).ok()).flatten()?;
         Some((row.from, message))

@@ -144,7 +144,7 @@ impl<R: CryptoRng> Machine for UdpServer<R> {
             }
         };
         let len = encode_response(buffer, transaction, &response)?;
-        Some(Transmit { to: reply.to, len })
+        Some(Transmit::new(reply.to, len))
     }
 
     fn poll_event(&mut self) -> Option<Infallible> {

@@ -83,7 +83,7 @@ impl<S: Storage, R: CryptoRng> UdpTrackers<S, R> {
             }
         };
         let len = encode_request(buffer, request.transaction, &asked)?;
-        Some(Transmit { to: server.addr, len })
+        Some(Transmit::new(server.addr, len))
     }
 
     /// A transaction that nobody has.
@@ -119,6 +119,6 @@ impl<U> Server<U> {
     fn connect(&self, buffer: &mut Buffer) -> Option<Transmit> {
         let Link::Asking { transaction, .. } = self.link else { return None };
         let len = encode_request(buffer, transaction, &wire::Request::Connect)?;
-        Some(Transmit { to: self.addr, len })
+        Some(Transmit::new(self.addr, len))
     }
 }

@@ -135,7 +135,7 @@ pub fn run(log: &mut dyn Write) -> Result<Found, fmt::Error> {
                     image.machines.0.get_peers(now, first).map_err(no_room)?;
                 }
             }
-            Either::First(dht::Event::External { addr, id }) => {
+            Either::First(dht::Event::External { addr, id, .. }) => {
                 writeln!(log, "{now:?} we are {id} at {addr}")?;
             }
             Either::First(_) => writeln!(log, "{now:?} the network answers")?,
