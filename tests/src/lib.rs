@@ -10,6 +10,7 @@ pub mod finder_world;
 pub mod fuzz_laws;
 pub mod fuzz_trackers;
 pub mod fuzz_wire;
+pub mod item_world;
 pub mod laws;
 pub mod loopback;
 pub mod net;

@@ -99,8 +99,8 @@ impl<L: List<u8>> Held<L> {
         Some(())
     }
 
-    /// A node said what it holds under `target`.
-    pub fn hear(&mut self, target: Id, said: &Said<'_>) {
+    /// A node said what it holds under `target`. It counts only once, for what it said first.
+    pub fn hear(&mut self, target: Id, said: &Said<'_>, is_first: bool) {
         let count = match self.judge(target, said) {
             None => return,
             Some(Verdict::Same) => &mut self.copies.newest,
@@ -109,12 +109,12 @@ impl<L: List<u8>> Held<L> {
             Some(Verdict::Newer(signed)) => {
                 if self.set(said.value.unwrap_or_default(), signed).is_some() {
                     self.copies.older = self.copies.older.saturating_add(self.copies.newest);
-                    self.copies.newest = 1;
+                    self.copies.newest = 0;
                 }
-                return;
+                &mut self.copies.newest
             }
         };
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(u16::from(is_first));
     }
 
     fn judge(&self, target: Id, said: &Said<'_>) -> Option<Verdict> {

@@ -414,11 +414,11 @@ impl Lookup {
         Some(&candidate.token)
     }
 
-    /// A node said that it holds what the lookup is about, in whatever version.
-    pub fn set_holds(&mut self, addr: &SocketAddr) {
-        if let Some(candidate) = self.candidate_at(addr) {
-            candidate.holds = true;
-        }
+    /// A node said that it holds what the lookup is about, in whatever version. Returns whether it
+    /// says so for the first time.
+    pub fn set_holds(&mut self, addr: &SocketAddr) -> bool {
+        let candidate = self.candidate_at(addr);
+        candidate.is_none_or(|candidate| !core::mem::replace(&mut candidate.holds, true))
     }
 
     /// Whether it said so.

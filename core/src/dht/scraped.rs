@@ -53,21 +53,16 @@ impl<L: List<u8>> Scraped<L> {
         Some(Self { bytes, family, filters: 0, legacy: 0, refused: 0, dropped: 0 })
     }
 
-    /// Takes in a node's filters. False if they are so full that they say nothing.
-    pub fn add_filters(
-        &mut self,
-        seeds: &[u8; Bloom::LEN],
-        downloaders: &[u8; Bloom::LEN],
-    ) -> bool {
+    /// Takes in a node's filters, unless they are so full that they say nothing.
+    pub fn add_filters(&mut self, seeds: &[u8; Bloom::LEN], downloaders: &[u8; Bloom::LEN]) {
         let is_full = |bytes| Bloom::from_bytes(bytes).is_full();
         if is_full(seeds) || is_full(downloaders) {
             self.refused = self.refused.saturating_add(1);
-            return false;
+            return;
         }
         let told = seeds.iter().chain(downloaders);
         self.bytes.iter_mut().zip(told).for_each(|(known, told)| *known |= told);
         self.filters = self.filters.saturating_add(1);
-        true
     }
 
     /// Takes in what a node without filters named.

@@ -9,6 +9,7 @@ mod finder;
 mod finder_hostile;
 mod hostile;
 mod items;
+mod items_found;
 mod laws;
 mod leaves;
 mod magnet;

@@ -165,10 +165,16 @@ impl<S: Storage> SearchRow<S> {
             Gathered::Peers(found) => peers.map(|peer| u16::from(found.insert(peer))).sum(),
             Gathered::Filters(scraped) if S::GATHERED_MAX >= 2 * Bloom::LEN => {
                 const NONE: &[u8; Bloom::LEN] = &[0; Bloom::LEN];
-                match (response.seeds(), response.downloaders()) {
-                    (None, None) => scraped.add_addresses(peers.map(|peer| peer.ip())),
-                    (seeds, downloaders) => {
-                        scraped.add_filters(seeds.unwrap_or(NONE), downloaders.unwrap_or(NONE));
+                let (seeds, downloaders) = (response.seeds(), response.downloaders());
+                let mut ips = peers.map(|peer| peer.ip()).peekable();
+                let has_filters = seeds.is_some() || downloaders.is_some();
+                // Who was asked twice may answer twice.
+                if (has_filters || ips.peek().is_some()) && self.lookup.set_holds(&from.addr) {
+                    match has_filters {
+                        true => {
+                            scraped.add_filters(seeds.unwrap_or(NONE), downloaders.unwrap_or(NONE))
+                        }
+                        false => scraped.add_addresses(ips),
                     }
                 }
                 0
@@ -181,8 +187,8 @@ impl<S: Storage> SearchRow<S> {
                     seq: response.sequence(),
                 };
                 if said.value.is_some() || said.seq.is_some() {
-                    self.lookup.set_holds(&from.addr);
-                    held.hear(self.lookup.target(), &said);
+                    let is_first = self.lookup.set_holds(&from.addr);
+                    held.hear(self.lookup.target(), &said, is_first);
                 }
                 0
             }
