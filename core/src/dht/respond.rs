@@ -1,7 +1,7 @@
 //! What a query is answered with: a pure function of the question.
 //!
 //! It looks at no table, no store and no time, so it says *what* to answer with ("the nodes closest
-//! to this") and leaves the finding to the moment when the reply is written (BEP 5, BEP 32).
+//! to this") and leaves the finding to the moment when the reply is written (BEP 5, 32, 33, 51).
 
 use core::net::SocketAddr;
 
@@ -36,7 +36,12 @@ fn try_judge<'a>(
     Ok(match query.method {
         b"ping" => Verdict::Reply(ReplyKind::Id),
         b"find_node" => Verdict::Reply(ReplyKind::Nodes { target: query.target()?, want }),
-        b"get_peers" => Verdict::Reply(ReplyKind::Peers { info_hash: query.info_hash()?, want }),
+        b"get_peers" => Verdict::Reply(ReplyKind::Peers {
+            info_hash: query.info_hash()?,
+            want,
+            no_seed: query.no_seed(),
+            scrape: query.scrape(),
+        }),
         b"announce_peer" => {
             let port = if query.implied_port() { from.port() } else { query.port()? };
             Verdict::Announce {
@@ -45,6 +50,9 @@ fn try_judge<'a>(
                 token: query.token()?,
                 seed: query.seed(),
             }
+        }
+        b"sample_infohashes" => {
+            Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
         }
         // Nodes for an answer would look like success.
         b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),

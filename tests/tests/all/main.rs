@@ -18,6 +18,7 @@ mod network;
 mod policy;
 mod scripts;
 mod shunned;
+mod store_model;
 mod table;
 mod tidy;
 mod tracker_http;

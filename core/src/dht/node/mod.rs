@@ -7,13 +7,14 @@
 //! |---|---|
 //! | commands and views of the application | `mod.rs`, `lookups.rs`, `views.rs` |
 //! | a datagram comes in | `receive.rs` |
-//! | a datagram goes out, time passes | `transmit.rs` |
+//! | a datagram goes out, time passes | `transmit.rs`; what replies say: `replies.rs` |
 //! | events, and giving rows free | `report.rs` |
 //! | its state to bytes and back | `save.rs` |
 //! | the rows themselves | `search.rs`, `rows.rs` |
 
 mod lookups;
 mod receive;
+mod replies;
 mod report;
 mod rows;
 mod save;
