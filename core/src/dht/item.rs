@@ -18,7 +18,7 @@ use crate::wire::bencode::{Writer, is_canonical};
 
 #[cfg(feature = "ed25519")]
 pub use crate::dht::signing::SecretKey;
-pub use crate::dht::signing::{SignError, Signature, Signer, verify};
+pub use crate::dht::signing::{KeyError, PublicKey, SignError, Signature, Signer, verify};
 
 /// Where an immutable item is kept: the SHA-1 of its value.
 ///
@@ -126,9 +126,69 @@ impl Mutable<'_> {
     /// [`ItemError`], with the code that BEP 44 has for it.
     pub fn check(&self) -> Result<(), ItemError> {
         check_fields(self.salt, self.seq, self.value)?;
+        self.check_signature()
+    }
+
+    /// Whether the signature is the key's.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError::Signature`].
+    pub fn check_signature(&self) -> Result<(), ItemError> {
         let mut buffer = [0; SIGNED_MAX];
         let message = signed(self.salt, self.seq, self.value, &mut buffer);
         if verify(self.key, message, self.signature) { Ok(()) } else { Err(ItemError::Signature) }
+    }
+}
+
+/// An item of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A bencoded value.
+    Immutable(&'a [u8]),
+    /// A signed one.
+    Mutable(Mutable<'a>),
+}
+
+impl<'a> Item<'a> {
+    /// Where it is kept.
+    pub fn target(&self) -> Id {
+        match self {
+            Item::Immutable(value) => immutable_target(value),
+            Item::Mutable(item) => item.target(),
+        }
+    }
+
+    /// The value, bencoded.
+    pub fn value(&self) -> &'a [u8] {
+        match self {
+            Item::Immutable(value) => value,
+            Item::Mutable(item) => item.value,
+        }
+    }
+
+    /// Whether it is what it must be, as far as can be seen without looking at the signature.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`], with the code that BEP 44 has for it.
+    pub fn check_form(&self) -> Result<(), ItemError> {
+        match self {
+            Item::Immutable(value) => check_value(value),
+            Item::Mutable(item) => check_fields(item.salt, item.seq, item.value),
+        }
+    }
+
+    /// Whether it is what it must be.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`], with the code that BEP 44 has for it.
+    pub fn check(&self) -> Result<(), ItemError> {
+        match self {
+            Item::Immutable(value) => check_value(value),
+            Item::Mutable(item) => item.check(),
+        }
     }
 }
 

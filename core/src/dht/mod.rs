@@ -8,6 +8,7 @@ pub mod event;
 pub mod external;
 pub mod found;
 pub mod item;
+pub mod items;
 pub mod lookup;
 pub mod node;
 pub mod queries;

@@ -31,6 +31,10 @@ pub struct Stats {
     pub lookups: u64,
     /// Announces by others that were stored.
     pub stored: u64,
+    /// Items by others that were stored, those put again included (BEP 44).
+    pub items_stored: u64,
+    /// Items told to others with their value.
+    pub items_told: u64,
     ignored: [u64; Ignored::ALL.len()],
 }
 
@@ -70,6 +74,10 @@ pub struct Status {
     pub swarms: usize,
     /// Peers in these.
     pub peers: usize,
+    /// Items that others put here.
+    pub items: usize,
+    /// Bytes of their values.
+    pub items_bytes: usize,
     /// What others say our address is.
     pub external: Option<SocketAddr>,
     /// How many distinct networks say so, of how many that said anything.

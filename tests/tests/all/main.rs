@@ -6,6 +6,7 @@ mod bounds;
 mod citizen;
 mod finder;
 mod finder_hostile;
+mod follow;
 mod hostile;
 mod items;
 mod laws;

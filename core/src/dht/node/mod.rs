@@ -8,10 +8,12 @@
 //! | commands and views of the application | `mod.rs`, `views.rs` |
 //! | a datagram comes in | `receive.rs` |
 //! | a datagram goes out, time passes | `transmit.rs` |
+//! | items of others are stored and told | `items.rs` |
 //! | events, and giving rows free | `report.rs` |
 //! | its state to bytes and back | `save.rs` |
 //! | the rows themselves | `rows.rs` |
 
+mod items;
 mod receive;
 mod report;
 mod rows;
@@ -62,6 +64,7 @@ pub struct Node<S: Storage, R: CryptoRng> {
     storage: S,
     table: S::Table,
     peers: S::Peers,
+    items: S::Items,
     queries: Queries<Asker, S::InFlight>,
     searches: Rows<SearchRow<S>, S::Searches>,
     asks: Rows<AskRow, S::Asks>,
@@ -162,6 +165,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             id,
             table: storage.table(id, table),
             peers: storage.peers(config.family),
+            items: storage.items(),
             queries: Queries::new(storage.in_flight()),
             searches: Rows::new(storage.searches()),
             asks: Rows::new(storage.asks()),

@@ -285,6 +285,9 @@ pub(crate) enum ReplyKind {
     Nodes { target: Id, want: Want },
     /// Peers, a token and the closest nodes.
     Peers { info_hash: InfoHash, want: Want },
+    /// The item at a target, its value only if it is newer than `seq`; a token and the closest
+    /// nodes.
+    Item { target: Id, want: Want, seq: Option<i64> },
     /// An error.
     Error { code: i64, text: &'static str },
 }

@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 
 use crate::contact::{Contact, Family};
 use crate::dht::event::Event;
+use crate::dht::items::ItemStore;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
 use crate::dht::node::rows::{Asker, Goal, QuestionRow, QuestionState, ReplyKind, SearchRow};
@@ -18,7 +19,7 @@ use crate::dht::storage::Storage;
 use crate::dht::store::PeerStore;
 use crate::dht::table::{Quality, Routing, Upkeep};
 use crate::id::Id;
-use crate::limits::{K, REPLY_MAX};
+use crate::limits::{ITEM_REPLY_MAX, K, REPLY_MAX};
 use crate::list::List;
 use crate::machine::{Buffer, Transmit};
 use crate::rows::Handle;
@@ -28,7 +29,7 @@ use crate::wire::krpc::{self, Answer, Envelope, Question, Values, Want};
 /// How long a node that never answered is remembered.
 const SILENT_FOR: Duration = Duration::from_secs(300);
 
-type Closest = Vec<Contact, K>;
+pub(super) type Closest = Vec<Contact, K>;
 
 impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// What [`Machine::poll_transmit`](crate::Machine::poll_transmit) does, with the routing table
@@ -142,7 +143,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         other: Option<&S::Table>,
     ) -> Option<Transmit> {
         while let Some(reply) = self.replies.swap_remove(0) {
-            let room = usize::from(reply.room).min(REPLY_MAX);
+            let room = usize::from(reply.room).min(ITEM_REPLY_MAX);
             let Some(bytes) = buffer.get_mut(..room) else { continue };
             let envelope = Envelope {
                 transaction: &reply.transaction,
@@ -187,6 +188,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                     };
                     krpc::encode_response(bytes, &envelope, &answer)
                 }
+                ReplyKind::Item { .. } if !self.items.keeps() => continue,
+                ReplyKind::Item { target, want, seq } => {
+                    self.write_item(now, bytes, &envelope, reply.to, target, want, seq, other)
+                }
                 ReplyKind::Error { code, text } => {
                     self.stats.errors_out += 1;
                     krpc::encode_error(bytes, &envelope, code, text.as_bytes())
@@ -201,7 +206,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// The closest nodes of the families that are wanted, as many as fit into `room`.
     #[allow(clippy::too_many_arguments)]
-    fn closest_to(
+    pub(super) fn closest_to(
         &self,
         now: Instant,
         target: Id,
@@ -448,7 +453,7 @@ fn envelope<'a>(config: &crate::dht::Config, transaction: &'a [u8; 4]) -> Envelo
 }
 
 /// `nodes` and `nodes6`, each present if it was wanted (BEP 32).
-fn by_family<'a>(
+pub(super) fn by_family<'a>(
     family: Family,
     want: Want,
     own: &'a [Contact],

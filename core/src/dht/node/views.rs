@@ -7,6 +7,7 @@ use rand_core::CryptoRng;
 use crate::contact::Contact;
 use crate::dht::config::Config;
 use crate::dht::event::{AskId, Hop, LookupId, QuestionId};
+use crate::dht::items::ItemStore;
 use crate::dht::node::Node;
 use crate::dht::node::rows::QuestionState;
 use crate::dht::stats::{Stats, Status};
@@ -42,6 +43,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     pub fn status(&self, now: Instant) -> Status {
         let counts = self.table.counts(now);
         let stored = self.peers.counts();
+        let items = self.items.counts();
         let agreed = self.external.agreed();
         Status {
             id: self.id,
@@ -54,6 +56,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             in_flight: self.queries.len(),
             swarms: stored.swarms,
             peers: stored.peers,
+            items: items.items,
+            items_bytes: items.bytes,
             external: agreed.map(|agreed| agreed.addr),
             external_votes: agreed.map_or((0, 0), |agreed| (agreed.votes, agreed.of)),
             reachable: self.reachable,
