@@ -20,6 +20,7 @@ pub mod dht;
 pub mod escape;
 #[cfg(feature = "http")]
 pub mod finder;
+pub mod follow;
 pub mod id;
 pub mod limits;
 pub mod list;

@@ -18,6 +18,10 @@ pub const URL_DATA_MAX: usize = DATAGRAM_MAX - 98 - 2 * 6;
 /// The largest reply we send: BEP 32 allows 1,024 bytes of payload.
 pub const REPLY_MAX: usize = 1_024;
 
+/// The largest reply to `get` (BEP 44): an Ethernet frame of 1,500 bytes without the headers of IPv6
+/// and UDP, so that no value is cut in two on the way.
+pub const ITEM_REPLY_MAX: usize = 1_500 - 40 - 8;
+
 /// Nodes that an answer lists, contacts that a bucket holds, nodes that an announce goes to: the
 /// `K` of BEP 5.
 pub const K: usize = 8;
@@ -101,6 +105,10 @@ pub const VALUE_MAX: usize = 1_000;
 /// Bytes of the salt that tells the items of one key apart (BEP 44).
 pub const SALT_MAX: usize = 64;
 
+/// Items that are kept of what one network put: nobody pushes out everybody. Local addresses are
+/// exempt.
+pub const HOST_ITEMS_MAX: usize = 16;
+
 /// Bytes that the signature of a mutable item is made over at most (BEP 44): `4:salt64:` and the
 /// salt, `3:seqi`, 20 digits, `e1:v` and the value.
 pub const SIGNED_MAX: usize = 9 + SALT_MAX + 6 + 20 + 4 + VALUE_MAX;
@@ -110,7 +118,9 @@ pub const DEPTH_MAX: usize = 32;
 
 const _: () = {
     assert!(SHORTLIST_MAX >= 2 * K && ANNOUNCES_MAX >= K);
-    assert!(REPLY_MAX <= DATAGRAM_MAX);
+    assert!(REPLY_MAX <= ITEM_REPLY_MAX && ITEM_REPLY_MAX <= DATAGRAM_MAX);
+    // The longest item with its key, signature and number, three nodes, and the frame around it.
+    assert!(3 + VALUE_MAX + 38 + 72 + 27 + 3 * 38 + 160 <= ITEM_REPLY_MAX);
     assert!(16 + 20 * SCRAPE_MAX <= DATAGRAM_MAX && 8 + 12 * SCRAPE_MAX <= DATAGRAM_MAX);
     assert!(URL_DATA_MAX.div_ceil(255) <= 6);
     // The fullest find_node answer of both families fits: 8 × (26 + 38) and the frame around it.

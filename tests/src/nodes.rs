@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
+use tinybt_core::dht::items::ItemMapLimits;
 use tinybt_core::dht::store::PeerMapLimits;
 use tinybt_core::dht::{Config, Heap, Node};
 use tinybt_core::wire::krpc::{self, Answer, Envelope};
@@ -26,6 +27,7 @@ pub fn small() -> Heap {
         peers_per_lookup: 200,
         hops: 100,
         peers_stored: PeerMapLimits { swarms: 100, peers_per_swarm: 100, peers: 1_000 },
+        items_stored: ItemMapLimits { items: 50, bytes: 20_000 },
         shunned: 32,
         sources: 64,
     }

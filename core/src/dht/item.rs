@@ -18,7 +18,7 @@ use crate::wire::bencode::{Writer, is_canonical};
 
 #[cfg(feature = "ed25519")]
 pub use crate::dht::signing::SecretKey;
-pub use crate::dht::signing::{SignError, Signature, Signer, verify};
+pub use crate::dht::signing::{KeyError, PublicKey, SignError, Signature, Signer, verify};
 
 /// Where an immutable item is kept: the SHA-1 of its value.
 ///
@@ -126,6 +126,15 @@ impl Mutable<'_> {
     /// [`ItemError`], with the code that BEP 44 has for it.
     pub fn check(&self) -> Result<(), ItemError> {
         check_fields(self.salt, self.seq, self.value)?;
+        self.check_signature()
+    }
+
+    /// Whether the signature is the key's.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError::Signature`].
+    pub fn check_signature(&self) -> Result<(), ItemError> {
         let mut buffer = [0; SIGNED_MAX];
         let message = signed(self.salt, self.seq, self.value, &mut buffer);
         if verify(self.key, message, self.signature) { Ok(()) } else { Err(ItemError::Signature) }
@@ -135,9 +144,9 @@ impl Mutable<'_> {
 /// An item of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// The value of an immutable one, bencoded.
+    /// A bencoded value.
     Immutable(&'a [u8]),
-    /// A mutable one.
+    /// A signed one.
     Mutable(Mutable<'a>),
 }
 
@@ -166,13 +175,27 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Whether anybody would store it. Its signature is looked at where that can be done: without
-    /// the feature `ed25519` those who are to store it will tell.
-    pub(crate) fn check_ours(&self) -> Result<(), ItemError> {
+    /// Whether it is what it must be, as far as can be seen without looking at the signature.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`], with the code that BEP 44 has for it.
+    pub fn check_form(&self) -> Result<(), ItemError> {
         match self {
             Item::Immutable(value) => check_value(value),
-            Item::Mutable(item) if cfg!(feature = "ed25519") => item.check(),
             Item::Mutable(item) => check_fields(item.salt, item.seq, item.value),
+        }
+    }
+
+    /// Whether it is what it must be.
+    ///
+    /// # Errors
+    ///
+    /// [`ItemError`], with the code that BEP 44 has for it.
+    pub fn check(&self) -> Result<(), ItemError> {
+        match self {
+            Item::Immutable(value) => check_value(value),
+            Item::Mutable(item) => item.check(),
         }
     }
 }

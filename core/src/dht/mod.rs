@@ -10,6 +10,7 @@ pub mod external;
 pub mod found;
 pub mod held;
 pub mod item;
+pub mod items;
 pub mod lookup;
 pub mod node;
 pub mod queries;

@@ -6,6 +6,7 @@
 use core::net::SocketAddr;
 
 use crate::contact::Family;
+use crate::dht::item::{Item, Mutable};
 use crate::dht::node::ReplyKind;
 use crate::id::InfoHash;
 use crate::wire::krpc::{Fault, Query, Want};
@@ -17,19 +18,28 @@ pub(crate) enum Verdict<'a> {
     Reply(ReplyKind),
     /// Store this peer if the token is good.
     Announce { info_hash: InfoHash, peer: SocketAddr, token: &'a [u8], seed: bool },
+    /// Store this item if the token is good (BEP 44).
+    Put { item: Item<'a>, cas: Option<i64>, token: &'a [u8] },
     /// A method that is the application's to answer; if it does not, answer with this.
     Foreign(ReplyKind),
 }
 
-/// Judges a query that came from `from` to a node of `family`.
-pub(crate) fn judge<'a>(query: &Query<'a>, from: SocketAddr, family: Family) -> Verdict<'a> {
-    try_judge(query, from, family).unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+/// Judges a query that came from `from` to a node of `family`, which keeps items or does not.
+pub(crate) fn judge<'a>(
+    query: &Query<'a>,
+    from: SocketAddr,
+    family: Family,
+    keeps_items: bool,
+) -> Verdict<'a> {
+    let verdict = try_judge(query, from, family, keeps_items);
+    verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
 }
 
 fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
+    keeps_items: bool,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
     let want = wanted(query, family);
@@ -54,6 +64,14 @@ fn try_judge<'a>(
         b"sample_infohashes" => {
             Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
         }
+        b"get" if keeps_items => {
+            let (target, seq) = (query.target()?, query.sequence());
+            Verdict::Reply(ReplyKind::Item { target, want, seq })
+        }
+        b"put" if keeps_items => {
+            let (item, cas) = put(query)?;
+            Verdict::Put { item, cas, token: query.token()? }
+        }
         // Nodes for an answer would look like success.
         b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),
         b"" => Verdict::Reply(ReplyKind::Error { code: 203, text: "no method" }),
@@ -64,6 +82,32 @@ fn try_judge<'a>(
             _ => ReplyKind::Error { code: 204, text: "method unknown" },
         }),
     })
+}
+
+/// What a `put` wants to have stored. A `target` beside it says nothing that the rest does not.
+fn put<'a>(query: &Query<'a>) -> Result<(Item<'a>, Option<i64>), Fault> {
+    let value = query.value().ok_or(Fault::Missing("v"))?;
+    if query.argument(b"k").is_none() {
+        return Ok((Item::Immutable(value), None));
+    }
+    // What is there and cannot be read must not count as absent.
+    let is_there = |name: &[u8]| query.argument(name).is_some();
+    let salt = match query.salt() {
+        None if is_there(b"salt") => return Err(Fault::Wrong("salt")),
+        salt => salt.unwrap_or_default(),
+    };
+    let cas = match query.compare_and_swap() {
+        None if is_there(b"cas") => return Err(Fault::Wrong("cas")),
+        cas => cas,
+    };
+    let item = Mutable {
+        key: query.key().ok_or(Fault::Wrong("k"))?,
+        salt,
+        seq: query.sequence().ok_or(Fault::Wrong("seq"))?,
+        value,
+        signature: query.signature().ok_or(Fault::Wrong("sig"))?,
+    };
+    Ok((Item::Mutable(item), cas))
 }
 
 /// The families that the asker wants nodes of: its own unless it says otherwise (BEP 32).
@@ -83,6 +127,10 @@ fn fault_reply(fault: Fault) -> ReplyKind {
         Fault::Missing("info_hash") | Fault::Wrong("info_hash") => "info_hash is not 20 bytes",
         Fault::Missing("port") | Fault::Wrong("port") => "port is not 1 to 65535",
         Fault::Missing("token") | Fault::Wrong("token") => "token is no string",
+        Fault::Missing("v") | Fault::Wrong("v") => "v is missing",
+        Fault::Wrong("k") => "k is not 32 bytes",
+        Fault::Wrong("sig") => "sig is not 64 bytes",
+        Fault::Wrong("seq") => "seq is no integer",
         Fault::Missing(_) => "an argument is missing",
         Fault::Wrong(_) => "an argument is wrong",
     };

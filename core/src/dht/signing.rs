@@ -6,6 +6,7 @@
 //! made as keys are made has such a part, so whatever others sign is good here as well.
 
 use core::fmt;
+use core::str::FromStr;
 
 use crate::dht::item::ItemError;
 
@@ -42,6 +43,65 @@ pub trait Signer {
     /// [`SignError::Key`] if the key is out of reach, or does not want to.
     fn sign(&self, message: &[u8]) -> Result<Signature, SignError>;
 }
+
+/// A public key as people write it: 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(pub [u8; 32]);
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    /// Reads 64 hexadecimal digits. Whether these are a key is seen when a signature is checked.
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let count = text.chars().count();
+        if count != 64 {
+            return Err(KeyError::Length(count));
+        }
+        let mut bytes = [0; 32];
+        let mut digits = text.chars();
+        for byte in &mut bytes {
+            for digit in digits.by_ref().take(2) {
+                let value = digit.to_digit(16).ok_or(KeyError::Digit(digit))?;
+                *byte = *byte << 4 | value as u8;
+            }
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Why a text is no public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// So many characters, and not 64.
+    Length(usize),
+    /// This is not a hexadecimal digit.
+    Digit(char),
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyError::Length(count) => {
+                write!(f, "expected 64 hexadecimal digits, found {count} characters")
+            }
+            KeyError::Digit(digit) => write!(f, "{digit:?} is not a hexadecimal digit"),
+        }
+    }
+}
+
+impl core::error::Error for KeyError {}
 
 /// Why something was not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,6 +35,10 @@ pub struct Stats {
     pub scrapes: u64,
     /// Replies with a sample of info-hashes (BEP 51).
     pub samples: u64,
+    /// Items by others that were stored, those put again included (BEP 44).
+    pub items_stored: u64,
+    /// Items told to others with their value.
+    pub items_told: u64,
     ignored: [u64; Ignored::ALL.len()],
 }
 
@@ -74,6 +78,10 @@ pub struct Status {
     pub swarms: usize,
     /// Peers in these.
     pub peers: usize,
+    /// Items that others put here.
+    pub items: usize,
+    /// Bytes of their values.
+    pub items_bytes: usize,
     /// What others say our address is.
     pub external: Option<SocketAddr>,
     /// How many distinct networks say so, of how many that said anything.

@@ -6,6 +6,7 @@
 use crate::contact::Family;
 use crate::dht::budget::Source;
 use crate::dht::event::Hop;
+use crate::dht::items::ItemStore;
 use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
 use crate::dht::shunned::Shun;
 use crate::dht::store::PeerStore;
@@ -20,6 +21,8 @@ pub trait Storage: Sized {
     type Table: Routing;
     /// Peers that others announce: a bounded default, or the application's database.
     type Peers: PeerStore;
+    /// Items that others put: a bounded default, or the application's database.
+    type Items: ItemStore;
     /// Questions in flight.
     type InFlight: List<Flight>;
     /// Lookups.
@@ -47,6 +50,8 @@ pub trait Storage: Sized {
     fn table(&self, own: Id, config: TableConfig) -> Self::Table;
     /// An empty peer store for peers of one family.
     fn peers(&self, family: Family) -> Self::Peers;
+    /// An empty item store.
+    fn items(&self) -> Self::Items;
     /// An empty list.
     fn in_flight(&self) -> Self::InFlight;
     /// An empty list.
@@ -82,6 +87,7 @@ pub trait Storage: Sized {
 ///         peers_per_lookup: 64,
 ///         hops: 0,
 ///         peers_stored: 64,
+///         items: 4,
 ///         shunned: 16,
 ///         sources: 16,
 ///     }
@@ -93,6 +99,8 @@ pub trait Storage: Sized {
 /// an item (BEP 44).
 /// With `scrapes: true` behind `peers_stored` the node also answers scrapes (BEP 33) and samples
 /// (BEP 51), at the cost of the code for it.
+/// `items` are those of others that are kept, 1,200 bytes each (BEP 44); with 0 nothing is left of
+/// serving them.
 #[macro_export]
 macro_rules! storage {
     (
@@ -108,6 +116,7 @@ macro_rules! storage {
             hops: $hops:expr,
             peers_stored: $peers_stored:expr,
             $(scrapes: $scrapes:expr,)?
+            items: $items:expr,
             shunned: $shunned:expr,
             sources: $sources:expr $(,)?
         }
@@ -124,6 +133,7 @@ macro_rules! storage {
                 { $peers_stored },
                 { [$($scrapes,)? false][0] },
             >;
+            type Items = $crate::dht::items::ItemRing<{ $items }>;
             type InFlight = $crate::heapless::Vec<$crate::dht::node::Flight, { $in_flight }>;
             type Searches = $crate::heapless::Vec<
                 $crate::rows::Row<$crate::dht::node::SearchRow<Self>>,
@@ -153,6 +163,9 @@ macro_rules! storage {
             }
             fn peers(&self, _family: $crate::Family) -> Self::Peers {
                 $crate::dht::store::PeerRing::new()
+            }
+            fn items(&self) -> Self::Items {
+                $crate::dht::items::ItemRing::new()
             }
             fn in_flight(&self) -> Self::InFlight {
                 $crate::heapless::Vec::new()
@@ -194,6 +207,7 @@ mod on_the_heap {
     use crate::contact::Family;
     use crate::dht::budget::Source;
     use crate::dht::event::Hop;
+    use crate::dht::items::{ItemMap, ItemMapLimits};
     use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
     use crate::dht::shunned::Shun;
     use crate::dht::store::{PeerMap, PeerMapLimits};
@@ -226,6 +240,8 @@ mod on_the_heap {
         pub hops: usize,
         /// Peers that others announce.
         pub peers_stored: PeerMapLimits,
+        /// Items that others put.
+        pub items_stored: ItemMapLimits,
         /// Addresses left alone.
         pub shunned: usize,
         /// Sources whose questions are counted.
@@ -244,6 +260,7 @@ mod on_the_heap {
                 peers_per_lookup: 2_000,
                 hops: 200,
                 peers_stored: PeerMapLimits::default(),
+                items_stored: ItemMapLimits::default(),
                 shunned: 256,
                 sources: 1_024,
             }
@@ -253,6 +270,7 @@ mod on_the_heap {
     impl Storage for Heap {
         type Table = Table<Bounded<Bucket>>;
         type Peers = PeerMap;
+        type Items = ItemMap;
         type InFlight = Bounded<Flight>;
         type Searches = Bounded<Row<SearchRow<Self>>>;
         type Found = Bounded<u8>;
@@ -270,6 +288,9 @@ mod on_the_heap {
         }
         fn peers(&self, family: Family) -> PeerMap {
             PeerMap::new(family, self.peers_stored)
+        }
+        fn items(&self) -> ItemMap {
+            ItemMap::new(self.items_stored)
         }
         fn in_flight(&self) -> Self::InFlight {
             Bounded::new(self.in_flight)

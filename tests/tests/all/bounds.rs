@@ -24,6 +24,7 @@ tinybt_core::storage! {
         peers_per_lookup: 100,
         hops: 16,
         peers_stored: 100,
+        items: 0,
         shunned: 24,
         sources: 32,
     }

@@ -7,6 +7,7 @@ mod bounds;
 mod citizen;
 mod finder;
 mod finder_hostile;
+mod follow;
 mod hostile;
 mod items;
 mod items_found;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tinybt_core::dht::budget::Source;
+use tinybt_core::dht::items::ItemMap;
 use tinybt_core::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
 use tinybt_core::dht::shunned::Shun;
 use tinybt_core::dht::store::PeerMap;
@@ -88,6 +89,7 @@ impl Storage for Mine {
 
     type Table = Even;
     type Peers = PeerMap;
+    type Items = ItemMap;
     type InFlight = Bounded<Flight>;
     type Searches = Bounded<Row<SearchRow<Self>>>;
     type Found = Bounded<u8>;
@@ -103,6 +105,9 @@ impl Storage for Mine {
     }
     fn peers(&self, family: Family) -> PeerMap {
         self.0.peers(family)
+    }
+    fn items(&self) -> ItemMap {
+        self.0.items()
     }
     fn in_flight(&self) -> Self::InFlight {
         self.0.in_flight()

@@ -8,10 +8,12 @@
 //! | commands and views of the application | `mod.rs`, `lookups.rs`, `views.rs` |
 //! | a datagram comes in | `receive.rs` |
 //! | a datagram goes out, time passes | `transmit.rs`; what replies say: `replies.rs` |
+//! | items of others are stored and told | `items.rs` |
 //! | events, and giving rows free | `report.rs` |
 //! | its state to bytes and back | `save.rs` |
 //! | the rows themselves | `search.rs`, `rows.rs` |
 
+mod items;
 mod lookups;
 mod receive;
 mod replies;
@@ -69,6 +71,7 @@ pub struct Node<S: Storage, R: CryptoRng> {
     storage: S,
     table: S::Table,
     peers: S::Peers,
+    items: S::Items,
     queries: Queries<Asker, S::InFlight>,
     searches: Rows<SearchRow<S>, S::Searches>,
     asks: Rows<AskRow, S::Asks>,
@@ -172,6 +175,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             id,
             table: storage.table(id, table),
             peers: storage.peers(config.family),
+            items: storage.items(),
             queries: Queries::new(storage.in_flight()),
             searches: Rows::new(storage.searches()),
             asks: Rows::new(storage.asks()),

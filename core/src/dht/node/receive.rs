@@ -12,6 +12,7 @@ use rand_core::CryptoRng;
 use crate::contact::{Contact, Family, Network, is_contactable, is_mapped};
 use crate::dht::config::AddressCheck;
 use crate::dht::event::Event;
+use crate::dht::items::ItemStore;
 use crate::dht::lookup::Errand;
 use crate::dht::node::Node;
 use crate::dht::node::rows::{
@@ -22,7 +23,7 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
 use crate::dht::table::{Proof, Routing};
-use crate::limits::{DATAGRAM_MAX, K, NODES_TAKEN_MAX, REPLY_MAX};
+use crate::limits::{DATAGRAM_MAX, ITEM_REPLY_MAX, K, NODES_TAKEN_MAX, REPLY_MAX};
 use crate::list::List;
 use crate::machine::Ignored;
 use crate::rows::Handle;
@@ -80,7 +81,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return Err(Ignored::Full);
         }
         let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
-        let verdict = respond::judge(query, from, self.config.family);
+        let verdict = respond::judge(query, from, self.config.family, self.items.keeps());
         self.sources.spend(now, from.ip());
         self.count_query(query.method);
 
@@ -90,10 +91,16 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Some(contact) if !message.read_only => self.meet(now, contact),
             _ => false,
         };
+        let (most, known) = match verdict {
+            Verdict::Reply(ReplyKind::Item { target, .. }) if self.items.keeps() => {
+                (ITEM_REPLY_MAX, known || self.has_token(now, from.ip(), target, query))
+            }
+            _ => (REPLY_MAX, known),
+        };
         let room = match usize::from(self.config.amplification) {
-            0 => REPLY_MAX,
-            _ if known => REPLY_MAX,
-            ratio => (datagram.len() * ratio).min(REPLY_MAX),
+            0 => most,
+            _ if known => most,
+            ratio => (datagram.len() * ratio).min(most),
         } as u16;
 
         let kind = match verdict {
@@ -111,6 +118,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                     }
                 }
             }
+            Verdict::Put { item, cas, token } if self.items.keeps() => {
+                self.take(now, from.ip(), &item, cas, token)
+            }
+            Verdict::Put { .. } => ReplyKind::Error { code: 204, text: "method unknown" },
             Verdict::Foreign(otherwise) => {
                 if self.config.foreign_methods && !self.questions.is_full() {
                     let payload = Vec::from_slice(datagram).map_err(|_| Ignored::Malformed)?;

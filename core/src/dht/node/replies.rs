@@ -135,7 +135,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     /// The closest nodes of the families that are wanted, as many as fit into `room`.
-    fn closest_to(
+    pub(super) fn closest_to(
         &self,
         now: Instant,
         target: Id,
@@ -164,7 +164,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 }
 
 /// Nodes for a reply.
-struct ClosestNodes {
+pub(super) struct ClosestNodes {
     family: Family,
     want: Want,
     own: Closest,
@@ -179,7 +179,7 @@ impl ClosestNodes {
     }
 
     /// `nodes` and `nodes6`, each present if it was wanted (BEP 32).
-    fn by_family(&self) -> (Option<&[Contact]>, Option<&[Contact]>) {
+    pub(super) fn by_family(&self) -> (Option<&[Contact]>, Option<&[Contact]>) {
         let (own, others) = (&*self.own, &*self.others);
         let (v4, v6) = if self.family == Family::V4 { (own, others) } else { (others, own) };
         (self.want.v4.then_some(v4), self.want.v6.then_some(v6))

@@ -148,6 +148,9 @@ pub(crate) enum ReplyKind {
     Peers { info_hash: InfoHash, want: Want, no_seed: bool, scrape: bool },
     /// Info-hashes of stored swarms and the closest nodes (BEP 51).
     Samples { target: Id, want: Want },
+    /// The item at a target, its value only if it is newer than `seq`; a token and the closest
+    /// nodes.
+    Item { target: Id, want: Want, seq: Option<i64> },
     /// An error.
     Error { code: i64, text: &'static str },
 }

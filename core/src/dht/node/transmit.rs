@@ -7,6 +7,7 @@ use core::time::Duration;
 use rand_core::CryptoRng;
 
 use crate::dht::event::{End, Event};
+use crate::dht::items::ItemStore;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
 use crate::dht::node::replies::AskedForPeers;
@@ -17,7 +18,7 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, Upkeep};
 use crate::id::Id;
-use crate::limits::{K, REPLY_MAX};
+use crate::limits::{ITEM_REPLY_MAX, K, REPLY_MAX};
 use crate::list::List;
 use crate::machine::{Buffer, Transmit};
 use crate::rows::Handle;
@@ -139,7 +140,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         other: Option<&S::Table>,
     ) -> Option<Transmit> {
         while let Some(reply) = self.replies.swap_remove(0) {
-            let room = usize::from(reply.room).min(REPLY_MAX);
+            let room = usize::from(reply.room).min(ITEM_REPLY_MAX);
             let Some(bytes) = buffer.get_mut(..room) else { continue };
             let envelope = Envelope {
                 transaction: &reply.transaction,
@@ -161,6 +162,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 }
                 ReplyKind::Samples { target, want } => {
                     self.write_samples(now, bytes, &envelope, target, want, other)
+                }
+                ReplyKind::Item { .. } if !self.items.keeps() => continue,
+                ReplyKind::Item { target, want, seq } => {
+                    self.write_item(now, bytes, &envelope, reply.to, target, want, seq, other)
                 }
                 ReplyKind::Error { code, text } => {
                     self.stats.errors_out += 1;

@@ -9,6 +9,7 @@ use crate::dht::config::Config;
 use crate::dht::event::{AskId, Hop, LookupId, QuestionId};
 use crate::dht::held::{Copies, Held};
 use crate::dht::item::Item;
+use crate::dht::items::ItemStore;
 use crate::dht::node::Node;
 use crate::dht::node::rows::QuestionState;
 use crate::dht::node::search::{Gathered, SearchRow};
@@ -47,6 +48,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     pub fn status(&self, now: Instant) -> Status {
         let counts = self.table.counts(now);
         let stored = self.peers.counts();
+        let items = self.items.counts();
         let agreed = self.external.agreed();
         Status {
             id: self.id,
@@ -59,6 +61,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             in_flight: self.queries.len(),
             swarms: stored.swarms,
             peers: stored.peers,
+            items: items.items,
+            items_bytes: items.bytes,
             external: agreed.map(|agreed| agreed.addr),
             external_votes: agreed.map_or((0, 0), |agreed| (agreed.votes, agreed.of)),
             reachable: self.reachable,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tinybt_std::Dht;
 use tinybt_std::core::dht::Heap;
+use tinybt_std::core::dht::items::ItemMapLimits;
 use tinybt_std::core::dht::store::PeerMapLimits;
 
 use crate::args::{Format, Testnet};
@@ -93,6 +94,7 @@ fn capacities() -> Heap {
         peers_per_lookup: 200,
         hops: 64,
         peers_stored: PeerMapLimits { swarms: 500, peers_per_swarm: 200, peers: 5_000 },
+        items_stored: ItemMapLimits { items: 100, bytes: 50_000 },
         shunned: 32,
         sources: 64,
     }

@@ -31,6 +31,7 @@ tinybt_core::storage! {
         peers_per_lookup: 64,
         hops: 0,
         peers_stored: 64,
+        items: 0,
         shunned: 16,
         sources: 16,
     }
