@@ -20,7 +20,7 @@ pub mod token;
 
 pub use crate::budget::Rate;
 pub use config::{AddressCheck, Config, Upkeep};
-pub use dual::{Dual, Pair};
+pub use dual::{Dual, Home, HomeError, Pair};
 pub use event::{AskId, End, Event, HomeId, Hop, LookupId, Outcome, QuestionId};
 pub use node::{AskError, Busy, Node, Port, RestoreError, SAVE_MAX};
 pub use stats::{Health, Stats, Status};

@@ -9,9 +9,11 @@
 //! | a datagram comes in | `receive.rs` |
 //! | a datagram goes out, time passes | `transmit.rs` |
 //! | events, and giving rows free | `report.rs` |
+//! | being one of several | `home.rs` |
 //! | its state to bytes and back | `save.rs` |
 //! | the rows themselves | `rows.rs` |
 
+mod home;
 mod receive;
 mod report;
 mod rows;
@@ -28,6 +30,7 @@ use rand_core::CryptoRng;
 pub use self::rows::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
 pub use self::save::{RestoreError, SAVE_MAX};
 
+pub(crate) use self::home::Standing;
 pub(crate) use self::rows::ReplyKind;
 use self::rows::{Asker, Goal, Told};
 use crate::budget::Budget;
@@ -59,6 +62,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     config: Config,
     /// Which of the nodes of a machine it is.
     home: HomeId,
+    /// There are others of the same family.
+    is_one_of_many: bool,
     id: Id,
     random: R,
     storage: S,
@@ -162,6 +167,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         };
         Self {
             home: HomeId::new(config.family, 0),
+            is_one_of_many: false,
             id,
             table: storage.table(id, table),
             peers: storage.peers(config.family),
