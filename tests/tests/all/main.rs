@@ -6,6 +6,7 @@ mod bounds;
 mod citizen;
 mod finder;
 mod finder_hostile;
+mod homes;
 mod hostile;
 mod laws;
 mod leaves;
