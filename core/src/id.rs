@@ -38,7 +38,31 @@ impl Id {
 
     /// A random id that fits an address (BEP 42).
     pub fn from_address(ip: IpAddr, random: &mut impl Rng) -> Id {
+        Id::random(random).fitted(ip)
+    }
+
+    /// The same with the `r` of BEP 42 given, of which the lowest three bits count: ids of one
+    /// address differ in their first 21 bits where these do.
+    pub fn from_address_as(ip: IpAddr, r: u8, random: &mut impl Rng) -> Id {
         let mut id = Id::random(random);
+        if let Some(last) = id.0.last_mut() {
+            *last = *last & !7 | r & 7;
+        }
+        id.fitted(ip)
+    }
+
+    /// Another point of the key space, far from this one and from those of other numbers: the
+    /// number, its bits in reverse, is added to the highest bits without carry (BEP 45).
+    pub fn apart(mut self, number: u8) -> Id {
+        if let Some(first) = self.0.first_mut() {
+            *first ^= number.reverse_bits();
+        }
+        self
+    }
+
+    /// The id with those bits changed that an address demands.
+    fn fitted(self, ip: IpAddr) -> Id {
+        let mut id = self;
         let [.., last] = id.0;
         let prefix = prefix_of(ip, last);
         let kept = 0x7ff;

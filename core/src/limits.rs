@@ -43,6 +43,14 @@ pub const SEEDS_MAX: usize = 8;
 /// Addresses to begin with that a node keeps.
 pub const SOURCES_MAX: usize = 16;
 
+/// Local addresses of one family that a machine has at most, a node each: BEP 45 tells of 256. One
+/// without an allocator.
+pub const HOMES_MAX: usize = 256;
+
+/// Bits of a prefix that ids of two of them must not share. Random ids do once in 65,536 pairs, and
+/// a byte less could not be demanded of 256 of them.
+pub const HOMES_PREFIX_MAX: u32 = 16;
+
 /// Nodes heard of that wait to be asked whether they are there.
 pub const NEWCOMERS_MAX: usize = 8;
 

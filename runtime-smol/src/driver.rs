@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use tinybt_core::{Family, Instant, Machine};
+use tinybt_core::{Instant, Machine};
 use tinybt_runtime::{Next, Pump, Socket};
 
 use crate::bell::Bell;
@@ -43,7 +43,8 @@ impl Socket for Watched {
 }
 
 impl<M: Machine> Driver<M> {
-    /// Around bound sockets, at most one of each family that the machine sends to.
+    /// Around bound sockets. What the machine sends from none of them in particular goes over the
+    /// first of the receiver's family.
     ///
     /// # Errors
     ///
@@ -51,8 +52,8 @@ impl<M: Machine> Driver<M> {
     pub fn new(machine: M, sockets: Vec<UdpSocket>) -> io::Result<Self> {
         let mut watched = Vec::with_capacity(sockets.len());
         for socket in sockets {
-            let family = Family::of(&socket.local_addr()?);
-            watched.push((Watched(Async::new(socket)?), family));
+            let local = socket.local_addr()?;
+            watched.push((Watched(Async::new(socket)?), local));
         }
         let pump = Pump::new(machine, watched);
         Ok(Self { pump, timer: Timer::never(), armed: None, rest: None, bell: Bell::new() })

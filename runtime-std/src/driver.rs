@@ -8,7 +8,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
-use tinybt_core::{Family, Instant, Machine};
+use tinybt_core::{Instant, Machine};
 use tinybt_runtime::{Next, Pump, Socket};
 
 /// Datagrams that are taken in before the caller has its turn.
@@ -45,7 +45,8 @@ impl Wake for Bell {
 }
 
 impl<M: Machine> Driver<M> {
-    /// Around bound sockets, at most one of each family that the machine sends to.
+    /// Around bound sockets. What the machine sends from none of them in particular goes over the
+    /// first of the receiver's family.
     ///
     /// # Errors
     ///
@@ -56,10 +57,10 @@ impl<M: Machine> Driver<M> {
         let mut registered = Vec::with_capacity(sockets.len());
         for (index, socket) in sockets.into_iter().enumerate() {
             socket.set_nonblocking(true)?;
-            let family = Family::of(&socket.local_addr()?);
+            let local = socket.local_addr()?;
             let mut socket = mio::net::UdpSocket::from_std(socket);
             poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
-            registered.push((Polled(socket), family));
+            registered.push((Polled(socket), local));
         }
         let pump = Pump::new(machine, registered);
         Ok(Self { pump, poll, events: Events::with_capacity(8), waker })

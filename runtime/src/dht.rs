@@ -20,7 +20,7 @@ use crate::question::OwnedQuestion;
 use crate::search::{Progress, Search};
 use crate::setup::{Builder, Runtime};
 
-/// A DHT node for each address family. Clones are handles to the same; it ends, and the state is
+/// A DHT node for each local address, of both families. Clones are handles to the same; it ends, and the state is
 /// saved, when the last of them and the last [`Search`] is gone.
 ///
 /// What it gives are futures of no executor in particular. They make progress as long as somebody
@@ -56,13 +56,15 @@ pub struct Pong {
     pub external: Option<SocketAddr>,
 }
 
-/// How a node is, by family.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How the nodes are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
-    /// IPv4's state and counters.
+    /// State and counters of the first IPv4 node.
     pub v4: Option<(Status, Stats)>,
-    /// IPv6's.
+    /// Those of the first IPv6 node.
     pub v6: Option<(Status, Stats)>,
+    /// All of them, by the addresses of their sockets.
+    pub homes: Vec<(SocketAddr, Status, Stats)>,
 }
 
 impl<R: Runtime> Dht<R> {
@@ -347,7 +349,11 @@ impl Commands {
         let look = |machine: &mut Machine, _: &mut Ledger, now| {
             let of = |family| machine.node(family).map(|node| (node.status(now), *node.stats()));
             let (v4, v6) = (of(tinybt_core::Family::V4), of(tinybt_core::Family::V6));
-            Overview { v4, v6 }
+            let homes = machine.homes().filter_map(|home| {
+                let node = home.node();
+                Some((home.local()?, node.status(now), *node.stats()))
+            });
+            Overview { v4, v6, homes: homes.collect() }
         };
         self.inquire(look).await
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::task::{Context, Poll};
 
+use tinybt_core::Instant;
 use tinybt_core::dht::SAVE_MAX;
-use tinybt_core::{Family, Instant};
 
 use crate::error::Error;
 use crate::ledger::{self, Ledger, Machine};
@@ -183,14 +183,14 @@ fn dht(hosted: &mut Hosted) -> &mut Machine {
     hosted
 }
 
-/// What both nodes want to remember.
+/// What all nodes want to remember.
 fn saved(machine: &Machine) -> State {
-    let of = |family| {
-        let node = machine.node(family)?;
+    let mut state = State::default();
+    for home in machine.homes() {
         let mut bytes = vec![0; SAVE_MAX];
-        let len = node.save(&mut bytes);
+        let len = home.node().save(&mut bytes);
         bytes.truncate(len);
-        (len > 0).then_some(bytes)
-    };
-    State { v4: of(Family::V4), v6: of(Family::V6) }
+        state.keep(home.id(), home.local(), bytes);
+    }
+    state
 }

@@ -18,8 +18,11 @@ pub enum Error {
     },
     /// A socket cannot be used.
     Socket(io::Error),
-    /// There are two sockets of one address family.
+    /// There are two sockets of one address.
     TwoSockets(SocketAddr),
+    /// There are too many sockets of one address family
+    /// ([`HOMES_MAX`](tinybt_core::limits::HOMES_MAX)).
+    TooManySockets(SocketAddr),
     /// There is no randomness to be had from the operating system.
     Random,
     /// The state file could not be written or read.
@@ -78,10 +81,14 @@ impl fmt::Display for Error {
                 "cannot open a socket at {addr}: {source}; choose another address or port"
             ),
             Error::Socket(source) => write!(f, "a socket failed: {source}"),
-            Error::TwoSockets(addr) => write!(
+            Error::TwoSockets(addr) => {
+                write!(f, "two sockets are bound to {addr}: expected at most one for each address")
+            }
+            Error::TooManySockets(addr) => write!(
                 f,
-                "two sockets of one address family, {addr} is the second: expected at most one of \
-                 each"
+                "too many sockets, {addr} is the first of them: expected at most {} of each \
+                 address family",
+                tinybt_core::limits::HOMES_MAX
             ),
             Error::Random => f.write_str("the operating system gives no random numbers"),
             Error::State { path, source } => {

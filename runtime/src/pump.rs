@@ -56,7 +56,8 @@ pub struct Pump<M, S> {
 
 struct Row<S> {
     socket: S,
-    family: Family,
+    /// What it is bound to.
+    local: SocketAddr,
     /// Something may be left to read.
     is_ready: bool,
     /// Times in a row that nothing was, though it was said to be.
@@ -73,10 +74,10 @@ pub enum Next<E> {
 }
 
 impl<M: Machine, S: Socket> Pump<M, S> {
-    /// Around bound sockets that do not block, at most one of each family that the machine sends
-    /// to.
-    pub fn new(machine: M, sockets: Vec<(S, Family)>) -> Self {
-        let row = |(socket, family)| Row { socket, family, is_ready: true, vain: 0 };
+    /// Around sockets that do not block, each with the address that it is bound to. What the machine
+    /// sends from none of them in particular goes over the first of the receiver's family.
+    pub fn new(machine: M, sockets: Vec<(S, SocketAddr)>) -> Self {
+        let row = |(socket, local)| Row { socket, local, is_ready: true, vain: 0 };
         let sockets = sockets.into_iter().map(row).collect();
         Self {
             machine,
@@ -136,7 +137,11 @@ impl<M: Machine, S: Socket> Pump<M, S> {
                 Step::Send(transmit) => {
                     let family = Family::of(&transmit.to);
                     let datagram = self.outbox.get(..transmit.len).unwrap_or_default();
-                    if let Some(row) = self.sockets.iter().find(|row| row.family == family) {
+                    let is_meant = |row: &&Row<S>| match transmit.from {
+                        Some(local) => row.local == local,
+                        None => Family::of(&row.local) == family,
+                    };
+                    if let Some(row) = self.sockets.iter().find(is_meant) {
                         // What cannot be sent is as good as lost on the way: the machine repeats.
                         let _ = row.socket.send_to(datagram, transmit.to);
                     }
@@ -158,12 +163,13 @@ impl<M: Machine, S: Socket> Pump<M, S> {
                 Ok((len, from)) => {
                     row.vain = 0;
                     // What is mapped came over IPv4 to a socket for both: no machine can answer it.
-                    if Family::of(&from) != row.family || is_mapped(&from) {
+                    if Family::of(&from) != Family::of(&row.local) || is_mapped(&from) {
                         return Some(false);
                     }
-                    let now = self.now();
+                    let (local, now) = (row.local, self.now());
                     let datagram = self.inbox.get(..len).unwrap_or_default();
-                    return Some(self.machine.handle_datagram(now, from, datagram).is_ok());
+                    let taken = self.machine.handle_datagram_at(now, local, from, datagram);
+                    return Some(taken.is_ok());
                 }
                 // Somebody's port is closed: an ICMP message of an earlier datagram.
                 Err(error) if is_of_another(error.kind()) => return Some(false),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chacha20::ChaCha12Rng;
 use chacha20::rand_core::SeedableRng;
-use tinybt_core::dht::{Config, Dual, Heap, Node, RestoreError};
+use tinybt_core::dht::{Config, Dual, Heap, HomeError, Node, RestoreError};
 use tinybt_core::{Family, Instant};
 
 use crate::dht::Dht;
@@ -75,7 +75,7 @@ type Configure = Box<dyn Fn(&mut Config) + Send>;
 pub struct Parts<R> {
     /// The machine.
     pub hosted: Hosted,
-    /// Its sockets, at most one of each family.
+    /// Its sockets.
     pub sockets: Vec<UdpSocket>,
     /// What tells whoever waits.
     pub engine: Engine,
@@ -104,8 +104,9 @@ impl<R> Default for Builder<R> {
 }
 
 impl<R> Builder<R> {
-    /// Opens a socket at this address. At most one of each family; without any, one of each is
-    /// opened at a free port, IPv6 only where there is any.
+    /// Opens a socket at this address. There may be several of each family: each is a node of its
+    /// own (BEP 45), so name the addresses of the host and no wildcard, and one port of each.
+    /// Without any, one of each family is opened at a free port, IPv6 only where there is any.
     ///
     /// The standard library opens IPv6 sockets as the operating system likes them, on Linux for
     /// both families. For the same port in both, open one for IPv6 alone (with the crate `socket2`,
@@ -115,7 +116,7 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Uses a socket that is bound already.
+    /// Uses a socket that is bound already, as if [`Builder::bind`] had opened it.
     pub fn socket(mut self, socket: UdpSocket) -> Self {
         self.sockets.push(socket);
         self
@@ -140,7 +141,8 @@ impl<R> Builder<R> {
         self.configure(move |config| config.read_only = read_only)
     }
 
-    /// Changes anything else, for each family's node. [`Config`] has the defaults and meanings.
+    /// Changes anything else, for the node of each address. [`Config`] has the defaults and meanings.
+    /// Where it fixes an id, nodes after the first of a family have others, made from it.
     pub fn configure(mut self, change: impl Fn(&mut Config) + Send + 'static) -> Self {
         self.configure.push(Box::new(change));
         self
@@ -216,39 +218,41 @@ impl<R> Builder<R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Bind`] and [`Error::Socket`] for sockets, [`Error::TwoSockets`], [`Error::State`] and
-    /// [`Error::StateFormat`] for the state file, [`Error::Random`] without randomness,
-    /// [`Error::Http`] for the proxy and the certificates.
+    /// [`Error::Bind`], [`Error::Socket`], [`Error::TwoSockets`] and [`Error::TooManySockets`] for
+    /// sockets, [`Error::State`] and [`Error::StateFormat`] for the state file, [`Error::Random`]
+    /// without randomness, [`Error::Http`] for the proxy and the certificates.
     pub fn build(mut self, host: Arc<dyn Host>) -> Result<Parts<R>, Error> {
         let state = self.load()?;
         let sockets = self.open()?;
         let mut addrs = Vec::new();
-        let (mut v4, mut v6) = (None, None);
         for socket in &sockets {
             socket.set_nonblocking(true).map_err(Error::Socket)?;
             let addr = socket.local_addr().map_err(Error::Socket)?;
-            let family = Family::of(&addr);
-            if addrs.iter().any(|other| Family::of(other) == family) {
+            if addrs.contains(&addr) {
                 return Err(Error::TwoSockets(addr));
             }
             addrs.push(addr);
-            if !self.dht {
-                continue;
-            }
-            let mut node = Node::new(self.config(family), self.capacities, random()?);
-            if let (Some(bytes), Some(path)) = (state.of(family), &self.state) {
+        }
+        let mut hosted = Dual::new(None, None);
+        let saved = state.share_out(&addrs);
+        for (addr, saved) in addrs.iter().zip(saved).filter(|_| self.dht) {
+            let config = self.config(Family::of(addr));
+            let mut node = Node::new(config, self.capacities, random()?);
+            if let (Some(bytes), Some(path)) = (saved, &self.state) {
                 node.restore(Instant::EPOCH, bytes)
                     .map_err(|reason| Error::StateFormat { path: path.clone(), reason })?;
             }
-            match family {
-                Family::V4 => v4 = Some(node),
-                Family::V6 => v6 = Some(node),
-            }
+            hosted.add(Instant::EPOCH, *addr, node).map_err(|error| match error {
+                HomeError::Full => Error::TooManySockets(*addr),
+                // As the configuration may say.
+                HomeError::Family => Error::Address(*addr),
+                _ => Error::TwoSockets(*addr),
+            })?;
         }
-        let hosted = Dual::new(v4, v6);
         #[cfg(feature = "finder")]
         let hosted = {
-            let families = addrs.iter().map(Family::of);
+            let here = |family: &Family| addrs.iter().any(|addr| Family::of(addr) == *family);
+            let families = [Family::V4, Family::V6].into_iter().filter(here);
             Hosted::new(hosted, self.trackers, families, [random()?, random()?])
         };
         let (commands, inbox) = mailbox();

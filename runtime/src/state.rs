@@ -1,30 +1,77 @@
-//! The state file: what both nodes want to remember, written whole or not at all.
+//! The state file: what all nodes want to remember, written whole or not at all.
 //!
-//! A bencoded dictionary with a string for each family, `4` and `6`, whose inside is the core's.
+//! A bencoded dictionary. `4` and `6` are strings, for the first node of each family; `homes` is a
+//! dictionary with a string for each of the others, by its local address. The inside of a string is
+//! the core's.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tinybt_core::Family;
+use tinybt_core::dht::HomeId;
 use tinybt_core::wire::bencode::{Reader, Writer};
 
-/// Saved states by family.
+/// Saved states of nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// IPv4's.
+    /// IPv4's, of the first node where there are several.
     pub v4: Option<Vec<u8>>,
     /// IPv6's.
     pub v6: Option<Vec<u8>>,
+    /// Those of the others, by local address as text, which orders them as the file wants them.
+    pub homes: BTreeMap<String, Vec<u8>>,
 }
 
 impl State {
-    /// The state of a family.
+    /// The state of the first node of a family.
     pub fn of(&self, family: Family) -> Option<&[u8]> {
         match family {
             Family::V4 => self.v4.as_deref(),
             Family::V6 => self.v6.as_deref(),
         }
+    }
+
+    /// Keeps what a node wants to remember, if it is anything.
+    pub(crate) fn keep(&mut self, home: HomeId, local: Option<SocketAddr>, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        match (home.number(), home.family(), local) {
+            (0, Family::V4, _) => self.v4 = Some(bytes),
+            (0, Family::V6, _) => self.v6 = Some(bytes),
+            (_, _, Some(local)) => drop(self.homes.insert(local.to_string(), bytes)),
+            (_, _, None) => {}
+        }
+    }
+
+    /// Which state each of these addresses begins with: that of the same address, else of the same
+    /// host, since ports and the order of addresses change from run to run; else that of the first
+    /// node of the family. Each is given once.
+    pub(crate) fn share_out(&self, addrs: &[SocketAddr]) -> Vec<Option<&[u8]>> {
+        let parse = |(local, bytes): (&String, _)| Some((local.parse::<SocketAddr>().ok()?, bytes));
+        let mut left: Vec<(SocketAddr, &Vec<u8>)> = self.homes.iter().filter_map(parse).collect();
+        let mut shares = vec![None; addrs.len()];
+        let same = |a: SocketAddr, b: SocketAddr| a == b;
+        let same_host = |a: SocketAddr, b: SocketAddr| a.ip() == b.ip();
+        for is_same in [same as fn(_, _) -> bool, same_host] {
+            for (addr, share) in addrs.iter().zip(&mut shares) {
+                let known = left.iter().position(|(known, _)| is_same(*known, *addr));
+                if let Some(known) = known.filter(|_| share.is_none()) {
+                    *share = Some(&left.swap_remove(known).1[..]);
+                }
+            }
+        }
+        for family in [Family::V4, Family::V6] {
+            let mut shares = addrs.iter().zip(&mut shares);
+            let first = shares.find(|(addr, share)| Family::of(addr) == family && share.is_none());
+            if let Some((_, share)) = first {
+                *share = self.of(family);
+            }
+        }
+        shares
     }
 
     /// Reads a file. One that does not exist is an empty state; `None` says that what it holds is
@@ -63,7 +110,8 @@ impl State {
 
     fn bytes(&self) -> Vec<u8> {
         let len = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, |part| part.len() + 16);
-        let mut bytes = vec![0; 16 + len(&self.v4) + len(&self.v6)];
+        let homes = self.homes.iter().map(|(local, part)| local.len() + part.len() + 32);
+        let mut bytes = vec![0; 32 + len(&self.v4) + len(&self.v6) + homes.sum::<usize>()];
         let mut writer = Writer::new(&mut bytes);
         writer.dictionary();
         for (key, part) in [(b"4", &self.v4), (b"6", &self.v6)] {
@@ -71,6 +119,15 @@ impl State {
                 writer.string(key);
                 writer.string(part);
             }
+        }
+        if !self.homes.is_empty() {
+            writer.string(b"homes");
+            writer.dictionary();
+            for (local, part) in &self.homes {
+                writer.string(local.as_bytes());
+                writer.string(part);
+            }
+            writer.end();
         }
         writer.end();
         let written = writer.written().unwrap_or(0);
@@ -86,6 +143,13 @@ impl State {
             match key {
                 b"4" => state.v4 = Some(reader.string().ok()?.to_vec()),
                 b"6" => state.v6 = Some(reader.string().ok()?.to_vec()),
+                b"homes" => {
+                    reader.enter_dictionary().ok()?;
+                    while let Some(local) = reader.key().ok()? {
+                        let local = String::from_utf8_lossy(local).into_owned();
+                        state.homes.insert(local, reader.string().ok()?.to_vec());
+                    }
+                }
                 _ => reader.skip().ok()?,
             }
         }

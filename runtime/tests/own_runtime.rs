@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use tinybt_runtime::core::InfoHash;
 use tinybt_runtime::core::dht::End;
-use tinybt_runtime::core::{Family, InfoHash};
 use tinybt_runtime::{Builder, Dht, Engine, Error, Host, Hosted, Next, Parts, Pump, Runtime, Work};
 
 enum Mine {}
@@ -38,9 +38,14 @@ impl Host for Nowhere {
     }
 }
 
+fn with_address(socket: UdpSocket) -> (UdpSocket, SocketAddr) {
+    let local = socket.local_addr().unwrap();
+    (socket, local)
+}
+
 fn start(builder: Builder<Mine>, host: Nowhere) -> Started {
     let Parts { hosted, sockets, engine, dht } = builder.build(Arc::new(host)).unwrap();
-    let sockets = sockets.into_iter().map(|socket| (socket, Family::V4)).collect();
+    let sockets = sockets.into_iter().map(with_address).collect();
     Started { dht, pump: Pump::new(hosted, sockets), engine }
 }
 

@@ -7,7 +7,7 @@ use tinybt_core::dht::{Config, Rate};
 
 use crate::laws::{Op, check};
 use crate::nodes::addr;
-use crate::subjects::{DualSubject, NodeSubject, addr6};
+use crate::subjects::{DualSubject, HomesSubject, NodeSubject, addr6};
 
 /// Takes inputs off the front of the bytes: a kind, then what that kind needs.
 pub fn ops(mut bytes: &[u8]) -> Vec<Op> {
@@ -62,4 +62,9 @@ pub fn node(data: &[u8]) {
 /// Both families as one machine keep the laws.
 pub fn dual(data: &[u8]) {
     assert_eq!(check(&DualSubject, &ops(data)), Ok(()));
+}
+
+/// Several addresses of both families as one machine keep the laws.
+pub fn homes(data: &[u8]) {
+    assert_eq!(check(&HomesSubject, &ops(data)), Ok(()));
 }

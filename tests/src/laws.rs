@@ -44,6 +44,11 @@ pub trait Subject {
     /// The command that an event ends.
     fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<String>;
 
+    /// The addresses that its sockets are bound to; none if it does not tell them apart.
+    fn locals(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+
     /// An answer to a datagram that the machine sent.
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8>;
 }
@@ -61,9 +66,12 @@ fn broken<T>(law: &'static str, how: impl Into<String>) -> Result<T, Broken> {
     Err(Broken { law, how: how.into() })
 }
 
+/// From which of its addresses, and where to.
+type Way = (Option<SocketAddr>, SocketAddr);
+
 #[derive(Debug, PartialEq)]
 enum Seen<E> {
-    Sent(SocketAddr, Vec<u8>),
+    Sent(Way, Vec<u8>),
     Told(E),
 }
 
@@ -86,7 +94,8 @@ fn drain<M: Machine>(
                 if sent > rows {
                     return broken("Measure", format!("more than {rows} datagrams in one drain"));
                 }
-                seen.push(Seen::Sent(transmit.to, buffer[..transmit.len].to_vec()));
+                let way = (transmit.from, transmit.to);
+                seen.push(Seen::Sent(way, buffer[..transmit.len].to_vec()));
             }
             Step::Event(event) => {
                 if seen.len() > 100_000 {
@@ -125,7 +134,8 @@ struct Trial<'a, S: Subject> {
     now: Instant,
     deadline: Option<Instant>,
     buffer: Buffer,
-    sent: Vec<(SocketAddr, Vec<u8>)>,
+    sent: Vec<(Way, Vec<u8>)>,
+    locals: Vec<SocketAddr>,
     /// Commands accepted, and how often each ended.
     commands: BTreeMap<String, u32>,
 }
@@ -141,6 +151,7 @@ impl<'a, S: Subject> Trial<'a, S> {
             deadline: None,
             buffer: buffer(),
             sent: Vec::new(),
+            locals: subject.locals(),
             commands: BTreeMap::new(),
         };
         trial.settle()?;
@@ -149,14 +160,22 @@ impl<'a, S: Subject> Trial<'a, S> {
 
     fn apply(&mut self, op: &Op) -> Result<(), Broken> {
         match op {
-            Op::Datagram(from, bytes) => self.datagram(*from, bytes)?,
-            Op::Answer(which, way) => {
+            Op::Datagram(from, bytes) => {
+                // To any of its addresses, now and then one of the other family.
+                let locals = self.locals.iter();
+                let locals: Vec<_> =
+                    locals.filter(|local| local.is_ipv6() == from.is_ipv6()).collect();
+                let any = bytes.len() % (locals.len() + 1);
+                let local = locals.get(any).copied().or(self.locals.first()).copied();
+                self.datagram((local, *from), bytes)?;
+            }
+            Op::Answer(which, kind) => {
                 if self.sent.is_empty() {
                     return Ok(());
                 }
-                let (to, bytes) = self.sent[which % self.sent.len()].clone();
-                let answer = self.subject.answer(&bytes, *way);
-                self.datagram(to, &answer)?;
+                let (way, bytes) = self.sent[which % self.sent.len()].clone();
+                let answer = self.subject.answer(&bytes, *kind);
+                self.datagram(way, &answer)?;
             }
             Op::Advance(time) => {
                 self.now = self.now + *time;
@@ -188,14 +207,19 @@ impl<'a, S: Subject> Trial<'a, S> {
         Ok(())
     }
 
-    fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<(), Broken> {
-        let taken = self.tried.handle_datagram(self.now, from, bytes);
-        let again = self.replayed.handle_datagram(self.now, from, bytes);
+    fn datagram(&mut self, (local, from): Way, bytes: &[u8]) -> Result<(), Broken> {
+        let now = self.now;
+        let hand = |machine: &mut S::Machine| match local {
+            Some(local) => machine.handle_datagram_at(now, local, from, bytes),
+            None => machine.handle_datagram(now, from, bytes),
+        };
+        let taken = hand(&mut self.tried);
+        let again = hand(&mut self.replayed);
         if taken != again {
             return broken("Replay", format!("{taken:?} and {again:?}"));
         }
         if taken.is_ok() {
-            let deaf = self.deaf.handle_datagram(self.now, from, bytes);
+            let deaf = hand(&mut self.deaf);
             if deaf != taken {
                 return broken("Deafness", format!("{taken:?} and {deaf:?}"));
             }
@@ -225,11 +249,11 @@ impl<'a, S: Subject> Trial<'a, S> {
         let done = !tried.seen.is_empty();
         for seen in tried.seen {
             match seen {
-                Seen::Sent(to, bytes) => {
+                Seen::Sent(way, bytes) => {
                     if self.sent.len() >= 64 {
                         self.sent.remove(0);
                     }
-                    self.sent.push((to, bytes));
+                    self.sent.push((way, bytes));
                 }
                 Seen::Told(event) => {
                     let Some(name) = self.subject.ends(&event) else { continue };

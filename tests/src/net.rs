@@ -5,7 +5,7 @@
 //! stepped until it waits, then again at its deadline or when a datagram arrives.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ struct Host<M> {
     alive: bool,
     nat: Nat,
     side: u8,
-    sent_to: std::collections::HashSet<SocketAddr>,
+    sent_to: HashSet<SocketAddr>,
     /// The deadline that is in the queue for it.
     deadline: Option<Instant>,
 }
@@ -143,9 +143,11 @@ pub struct Network<M: Machine> {
     /// The way between any two hosts.
     pub link: Link,
     hosts: HashMap<SocketAddr, Host<M>>,
-    /// Second addresses to first ones, and back.
+    /// Further addresses to first ones, and back.
     aliases: HashMap<SocketAddr, SocketAddr>,
-    second: HashMap<SocketAddr, SocketAddr>,
+    further: HashMap<SocketAddr, Vec<SocketAddr>>,
+    /// Addresses that nothing comes to or leaves.
+    cut: HashSet<SocketAddr>,
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
     waiting: HashMap<u64, What>,
     serial: u64,
@@ -172,7 +174,8 @@ impl<M: Machine> Network<M> {
             link,
             hosts: HashMap::new(),
             aliases: HashMap::new(),
-            second: HashMap::new(),
+            further: HashMap::new(),
+            cut: HashSet::new(),
             queue: BinaryHeap::new(),
             waiting: HashMap::new(),
             serial: 0,
@@ -208,12 +211,27 @@ impl<M: Machine> Network<M> {
         self.drain(addr);
     }
 
-    /// Puts a machine at two addresses, one of each family: it is reached at both, and what it
-    /// sends comes from the one of the receiver's family.
+    /// Puts a machine at two addresses, one of each family.
     pub fn add_with_alias(&mut self, addr: SocketAddr, alias: SocketAddr, machine: M) {
-        self.aliases.insert(alias, addr);
-        self.second.insert(addr, alias);
-        self.add(addr, machine);
+        self.add_at(&[addr, alias], machine);
+    }
+
+    /// Puts a machine at several addresses, of which the first names it: it is reached at all, and
+    /// what it sends comes from the one that it says, else from the first of the receiver's family.
+    pub fn add_at(&mut self, addrs: &[SocketAddr], machine: M) {
+        let Some((addr, further)) = addrs.split_first() else { return };
+        self.aliases.extend(further.iter().map(|alias| (*alias, *addr)));
+        self.further.insert(*addr, further.to_vec());
+        self.add(*addr, machine);
+    }
+
+    /// Cuts an address off, or no longer: what comes to it and leaves it is lost.
+    pub fn set_cut(&mut self, addr: SocketAddr, cut: bool) {
+        if cut {
+            self.cut.insert(addr);
+        } else {
+            self.cut.remove(&addr);
+        }
     }
 
     /// Takes a machine off the network.
@@ -309,16 +327,18 @@ impl<M: Machine> Network<M> {
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let first = |addr: SocketAddr| self.aliases.get(&addr).copied().unwrap_or(addr);
+        let local = to;
         let (source, to) = (first(from), first(to));
         let side = self.hosts.get(&source).map(|host| host.side);
         let Some(host) = self.hosts.get_mut(&to) else { return };
         let cut = self.partitioned && side.is_some_and(|side| side != host.side);
         let barred = host.nat == Nat::Restricted && !host.sent_to.contains(&from);
+        let cut = cut || self.cut.contains(&local) || self.cut.contains(&from);
         if cut || barred || !host.alive {
             return;
         }
         self.traffic.delivered += 1;
-        let _ = host.machine.handle_datagram(self.now, from, bytes);
+        let _ = host.machine.handle_datagram_at(self.now, local, from, bytes);
         self.drain(to);
     }
 
@@ -335,7 +355,7 @@ impl<M: Machine> Network<M> {
                         host.sent_to.insert(transmit.to);
                     }
                     let bytes = self.buffer[..transmit.len].to_vec();
-                    self.send(addr, transmit.to, bytes);
+                    self.send(addr, transmit.from, transmit.to, bytes);
                 }
                 Step::Event(event) => {
                     if let Some(watch) = &mut self.watch {
@@ -359,10 +379,21 @@ impl<M: Machine> Network<M> {
         }
     }
 
-    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+    fn send(
+        &mut self,
+        host: SocketAddr,
+        local: Option<SocketAddr>,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    ) {
         self.traffic.sent += 1;
-        let second = self.second.get(&from).filter(|second| second.is_ipv6() == to.is_ipv6());
-        let from = second.copied().unwrap_or(from);
+        let further = self.further.get(&host).into_iter().flatten().copied();
+        let mut addrs = std::iter::once(host).chain(further);
+        let meant = |addr: &SocketAddr| match local {
+            Some(local) => local == *addr,
+            None => addr.is_ipv6() == to.is_ipv6(),
+        };
+        let from = addrs.find(meant).unwrap_or_else(|| panic!("{host} has no {local:?} to {to}"));
         let copies = 1 + u32::from(self.chance(self.link.duplication));
         for _ in 0..copies {
             if self.chance(self.link.loss) {

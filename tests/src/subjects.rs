@@ -23,6 +23,10 @@ pub struct NodeSubject {
 #[derive(Clone, Debug)]
 pub struct DualSubject;
 
+/// Three addresses of one family and two of the other.
+#[derive(Clone, Debug)]
+pub struct HomesSubject;
+
 fn make(config: Config, seed: u64) -> TestNode {
     let mut node = Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed));
     match node.config().family {
@@ -151,6 +155,73 @@ impl Subject for DualSubject {
 
     fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<String> {
         ends(event)
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        answer(sent, way)
+    }
+}
+
+impl Subject for HomesSubject {
+    type Machine = Dual<Heap, ChaCha8Rng>;
+    const ROWS: usize = 5 * (64 + 8 + 2);
+
+    fn make(&self) -> Self::Machine {
+        let mut dual = Dual::new(None, None);
+        for (local, seed) in self.locals().into_iter().zip(10..) {
+            let mut node = make(Config::new(Family::of(&local)), seed);
+            if seed % 2 == 0 {
+                // Some begin with what others lend them.
+                node = Node::new(node.config().clone(), small(), ChaCha8Rng::seed_from_u64(seed));
+            }
+            let added = dual.add(Instant::from_secs(1_000), local, node);
+            assert!(added.is_ok(), "{added:?}");
+        }
+        dual
+    }
+
+    fn command(&self, dual: &mut Self::Machine, now: Instant, which: u8) -> Option<String> {
+        let hash = info_hash(which);
+        match which % 8 {
+            0 | 1 => {
+                let family = if which & 16 == 0 { Family::V4 } else { Family::V6 };
+                let turn = usize::from(which / 32);
+                let begun = dual.in_turn(family, turn, |node| node.get_peers(now, hash))?;
+                begun.ok().map(|id| format!("{id:?}"))
+            }
+            2 => {
+                let home = dual.homes().nth(usize::from(which / 8) % 5)?.id();
+                let begun = dual.announce_from(home, now, hash, Port::Implied);
+                begun.ok().map(|id| format!("{id:?}"))
+            }
+            3 => dual.ask(addr(5), &Question::Ping).ok().map(|id| format!("{id:?}")),
+            4 => {
+                let home = dual.homes().nth(usize::from(which / 8) % 5)?.id();
+                let ask = dual.ask_from(home, addr(6), &Question::Ping);
+                ask.ok().map(|id| format!("{id:?}"))
+            }
+            5 => {
+                dual.add_node(addr(usize::from(which)));
+                dual.add_node(addr6(u16::from(which)));
+                None
+            }
+            6 => {
+                dual.add_source(addr(usize::from(which)));
+                None
+            }
+            _ => {
+                dual.block(now, addr(usize::from(which)), std::time::Duration::from_secs(9));
+                None
+            }
+        }
+    }
+
+    fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<String> {
+        ends(event)
+    }
+
+    fn locals(&self) -> Vec<SocketAddr> {
+        vec![addr(900), addr(901), addr(902), addr6(900), addr6(901)]
     }
 
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {

@@ -145,6 +145,12 @@ impl Bootstrap {
         self.change(Health::Offline)
     }
 
+    /// Whether silence is not what everybody has answered with lately: an outage shows here before
+    /// it changes the health.
+    pub fn is_hearing(&self) -> bool {
+        self.silences < Self::SILENCES
+    }
+
     /// Whether silence says something about a node rather than about the network: somebody else
     /// has answered since the question was `sent`.
     pub fn blames_node(&self, sent: Instant) -> bool {

@@ -1,38 +1,80 @@
-//! Both DHTs at once: a node for IPv4 and one for IPv6, as one machine (BEP 32).
+//! Both DHTs at once, over any number of local addresses: a node each, as one machine (BEP 32,
+//! BEP 45).
 //!
-//! They share nothing but what each hears of the other's family: while one knows few nodes, the
-//! other asks for both kinds, and passes on what it is told. Neither starves the other: they send
-//! and report in turn.
+//! A *home* is a local address with the node that is there. To others the homes of a machine are
+//! nodes that have nothing to do with each other: each has an id, a routing table, a peer store and a
+//! secret for tokens of its own, asks and answers from its own address, and gives tokens back from
+//! the address that got them. Their ids share no prefix of [`HOMES_PREFIX_MAX`] bits.
 //!
-//! One socket each, that for IPv6 opened for IPv6 alone: what comes over IPv4 to one that takes both
+//! To the application they are one. A lookup runs in one home of each family: of those over which the
+//! network answers, one in turn, so that nobody is asked the same from all addresses at once. What
+//! has to come from every address, an announce for one, is begun for each home with
+//! [`Dual::announce_from`], at times of the application's choosing.
+//!
+//! They help each other into the network. While one family knows few nodes, the other asks for both
+//! kinds and passes on what it is told; a home that looks for its place borrows contacts of the home
+//! that knows most. A silence counts in the home that met with it and nowhere else. None starves
+//! another: they send and report in turn.
+//!
+//! A socket for IPv6 is to be opened for IPv6 alone: what comes over IPv4 to one that takes both
 //! is [`Ignored::Foreign`], unless the driver takes the address out of its IPv6 clothes
 //! (`IpAddr::to_canonical`) and puts those of the IPv4 node's datagrams into them.
+//!
+//! Without an allocator there is one home of each family.
 
-use core::net::SocketAddr;
+mod help;
+mod home;
+
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use rand_core::CryptoRng;
 
+use self::help::{exchange, lend, poorest};
+pub use self::home::{Home, HomeError};
+use self::home::{Homes, push};
 use crate::contact::{Contact, Family};
-use crate::dht::event::{AskId, Event, Hop, LookupId, QuestionId};
+use crate::dht::event::{AskId, Event, HomeId, Hop, LookupId, QuestionId};
 use crate::dht::held::Copies;
 use crate::dht::item::Item;
-use crate::dht::node::{Announcement, AskError, Busy, Node, PutError, Sought};
+use crate::dht::node::{Announcement, AskError, Busy, Node, PutError, Sought, Standing};
 use crate::dht::scraped::SwarmSize;
 use crate::dht::storage::Storage;
-use crate::dht::table::Routing;
 use crate::id::{Id, InfoHash};
-use crate::limits::K;
+use crate::limits::HOMES_PREFIX_MAX;
 use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
 use crate::time::Instant;
 use crate::wire::krpc::{Message, Question};
 
-/// A node for each address family there is.
+/// A node for each local address, of both families. See the [module](self).
+///
+/// ```
+/// use tinybt_core::dht::{Config, Dual, Node, Port};
+/// use tinybt_core::{Family, InfoHash, Instant};
+/// # use tinybt_core::dht::Storage;
+/// # fn example<S: Storage, R: rand_core::CryptoRng>(
+/// #     node: Node<S, R>, other: Node<S, R>, now: Instant, info_hash: InfoHash,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut dht = Dual::new(None, None);
+/// dht.add(now, "192.0.2.1:6881".parse()?, node)?;
+/// # #[cfg(feature = "alloc")]
+/// dht.add(now, "192.0.2.2:6881".parse()?, other)?;
+/// // Over one of the two:
+/// let lookups = dht.get_peers(now, info_hash)?;
+/// // Over a certain one:
+/// let home = dht.homes().next().map(|home| home.id()).ok_or("nobody is at home")?;
+/// let lookup = dht.announce_from(home, now, info_hash, Port::Implied)?;
+/// assert_eq!(lookup.home(), home);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Dual<S: Storage, R: CryptoRng> {
-    v4: Option<Node<S, R>>,
-    v6: Option<Node<S, R>>,
-    /// Which of the two is served first.
-    v6_first: bool,
+    v4: Homes<S, R>,
+    v6: Homes<S, R>,
+    /// Who is served first.
+    turn: usize,
+    /// Whose turn a lookup is.
+    lookups: usize,
 }
 
 /// One thing of each family there is.
@@ -57,85 +99,156 @@ impl<T: Copy + PartialEq> Pair<T> {
 }
 
 impl<S: Storage, R: CryptoRng> Dual<S, R> {
-    /// A pair, or one of the two.
+    /// A node for each family there is one socket for, wherever that is bound; none to begin
+    /// with, if homes are to be [added](Dual::add).
     pub fn new(v4: Option<Node<S, R>>, v6: Option<Node<S, R>>) -> Self {
-        Self { v4, v6, v6_first: false }
+        let mut dual = Self { v4: Homes::new(), v6: Homes::new(), turn: 0, lookups: 0 };
+        for (homes, node) in [(&mut dual.v4, v4), (&mut dual.v6, v6)] {
+            // The first of its family has a place.
+            let _ = node.map(|node| push(homes, Home { local: None, node }));
+        }
+        dual
     }
 
-    /// The node of a family.
-    pub fn node(&self, family: Family) -> Option<&Node<S, R>> {
-        match family {
-            Family::V4 => self.v4.as_ref(),
-            Family::V6 => self.v6.as_ref(),
+    /// Adds a home: `local` is what its socket is bound to, which datagrams are handed in with and
+    /// [`Transmit::from`] names. The node gets an id far from those of the others, unless it has.
+    ///
+    /// # Errors
+    ///
+    /// [`HomeError`] says why there is none. The node is gone then.
+    pub fn add(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        mut node: Node<S, R>,
+    ) -> Result<HomeId, HomeError> {
+        let family = Family::of(&local);
+        if node.config().family != family {
+            return Err(HomeError::Family);
         }
+        let homes = self.of_mut(family);
+        if homes.iter().any(|home| home.local == Some(local)) {
+            return Err(HomeError::Taken);
+        }
+        let number = u8::try_from(homes.len()).map_err(|_| HomeError::Full)?;
+        let home = HomeId::new(family, number);
+        let is_near = |id: Id| {
+            let shared = |other: &Home<S, R>| id.distance(other.node.id()).leading_zeros();
+            homes.iter().any(|other| shared(other) >= HOMES_PREFIX_MAX)
+        };
+        let id = node.id();
+        // Each of the others is in the way of one number at most.
+        let mut candidates = (0..=u8::MAX).map(|number| id.apart(number));
+        node.move_in(now, home, candidates.find(|id| !is_near(*id)).unwrap_or(id));
+        push(homes, Home { local: Some(local), node })?;
+        if homes.len() > 1 {
+            homes.iter_mut().for_each(|home| home.node.set_one_of_many());
+        }
+        Ok(home)
+    }
+
+    /// All homes, IPv4's first.
+    pub fn homes(&self) -> impl Iterator<Item = &Home<S, R>> {
+        self.v4.iter().chain(self.v6.iter())
+    }
+
+    /// The home at a local address.
+    pub fn home(&self, local: SocketAddr) -> Option<&Home<S, R>> {
+        self.of(Family::of(&local)).iter().find(|home| home.local == Some(local))
+    }
+
+    /// The first node of a family.
+    pub fn node(&self, family: Family) -> Option<&Node<S, R>> {
+        self.of(family).first().map(|home| &home.node)
     }
 
     /// The same, to command it.
     pub fn node_mut(&mut self, family: Family) -> Option<&mut Node<S, R>> {
+        self.of_mut(family).first_mut().map(|home| &mut home.node)
+    }
+
+    /// The node of a home.
+    pub fn node_of(&self, home: HomeId) -> Option<&Node<S, R>> {
+        self.of(home.family()).get(usize::from(home.number())).map(|home| &home.node)
+    }
+
+    /// The same, to command it.
+    pub fn node_of_mut(&mut self, home: HomeId) -> Option<&mut Node<S, R>> {
+        let homes = self.of_mut(home.family());
+        homes.get_mut(usize::from(home.number())).map(|home| &mut home.node)
+    }
+
+    /// Whether any home of a family has anybody to ask.
+    pub fn knows_somebody(&self, family: Family) -> bool {
+        self.of(family).iter().any(|home| home.node.knows_somebody())
+    }
+
+    fn of(&self, family: Family) -> &[Home<S, R>] {
         match family {
-            Family::V4 => self.v4.as_mut(),
-            Family::V6 => self.v6.as_mut(),
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
         }
     }
 
-    fn node_for(&mut self, addr: &SocketAddr) -> Option<&mut Node<S, R>> {
-        self.node_mut(Family::of(addr))
+    fn of_mut(&mut self, family: Family) -> &mut Homes<S, R> {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
     }
 
-    /// As [`Node::add_source`].
+    fn nodes_for(&mut self, addr: &SocketAddr) -> impl Iterator<Item = &mut Node<S, R>> {
+        self.of_mut(Family::of(addr)).iter_mut().map(|home| &mut home.node)
+    }
+
+    /// As [`Node::add_source`], in every home of its family.
     pub fn add_source(&mut self, addr: SocketAddr) -> bool {
-        self.node_for(&addr).is_some_and(|node| node.add_source(addr))
+        self.nodes_for(&addr).fold(false, |added, node| node.add_source(addr) | added)
     }
 
-    /// As [`Node::add_node`].
+    /// As [`Node::add_node`], in the home of its family that knows fewest.
     pub fn add_node(&mut self, addr: SocketAddr) -> bool {
-        self.node_for(&addr).is_some_and(|node| node.add_node(addr))
+        poorest(self.of_mut(Family::of(&addr))).is_some_and(|node| node.add_node(addr))
     }
 
-    /// As [`Node::block`].
+    /// As [`Node::block`], in every home of its family.
     pub fn block(&mut self, now: Instant, addr: SocketAddr, how_long: Duration) {
-        if let Some(node) = self.node_for(&addr) {
-            node.block(now, addr, how_long);
-        }
+        self.nodes_for(&addr).for_each(|node| node.block(now, addr, how_long));
     }
 
-    /// As [`Node::forgive`].
+    /// As [`Node::forgive`], in every home of its family.
     pub fn forgive(&mut self, addr: &SocketAddr) {
-        if let Some(node) = self.node_for(addr) {
-            node.forgive(addr);
-        }
+        self.nodes_for(addr).for_each(|node| node.forgive(addr));
     }
 
-    /// As [`Node::protect`].
+    /// As [`Node::protect`], in every home of its family.
     pub fn protect(&mut self, addr: &SocketAddr, protected: bool) {
-        if let Some(node) = self.node_for(addr) {
-            node.protect(addr, protected);
-        }
+        self.nodes_for(addr).for_each(|node| node.protect(addr, protected));
     }
 
-    /// As [`Node::find_node`], in each family; each lookup ends in an event of its own.
+    /// As [`Node::find_node`], in one home of each family; each lookup ends in an event of its own.
     ///
     /// # Errors
     ///
-    /// [`Busy`] when neither node has a row free.
+    /// [`Busy`] when no node has a row free.
     pub fn find_node(&mut self, now: Instant, target: Id) -> Result<Pair<LookupId>, Busy> {
         self.each(|node| node.find_node(now, target))
     }
 
-    /// As [`Node::get_peers`], in each family; each lookup ends in an event of its own.
+    /// As [`Node::get_peers`], in one home of each family; each lookup ends in an event of its own.
     ///
     /// # Errors
     ///
-    /// [`Busy`] when neither node has a row free.
+    /// [`Busy`] when no node has a row free.
     pub fn get_peers(&mut self, now: Instant, info_hash: InfoHash) -> Result<Pair<LookupId>, Busy> {
         self.each(|node| node.get_peers(now, info_hash))
     }
 
-    /// As [`Node::announce`], in each family; each lookup ends in an event of its own.
+    /// As [`Node::announce`], in one home of each family; each lookup ends in an event of its own.
     ///
     /// # Errors
     ///
-    /// [`Busy`] when neither node has a row free.
+    /// [`Busy`] when no node has a row free.
     pub fn announce(
         &mut self,
         now: Instant,
@@ -144,6 +257,52 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     ) -> Result<Pair<LookupId>, Busy> {
         let how = how.into();
         self.each(|node| node.announce(now, info_hash, how))
+    }
+
+    /// As [`Node::announce`], in a certain home. Whoever is to be told of on every address calls it
+    /// for each, and not at once: the same nodes would be asked from all of them (BEP 45).
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] when there is no row free, or no such home.
+    pub fn announce_from(
+        &mut self,
+        home: HomeId,
+        now: Instant,
+        info_hash: InfoHash,
+        how: impl Into<Announcement>,
+    ) -> Result<LookupId, Busy> {
+        self.node_of_mut(home).ok_or(Busy)?.announce(now, info_hash, how)
+    }
+
+    /// Begins something in one home of a family: of those over which the network answers, and
+    /// reaches us if there are such, the `turn`th in a circle; the next that has room. `None` if
+    /// there are no homes.
+    pub fn in_turn<T, E>(
+        &mut self,
+        family: Family,
+        turn: usize,
+        mut begin: impl FnMut(&mut Node<S, R>) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let homes = self.of_mut(family);
+        let mut last = None;
+        for standing in Standing::ALL {
+            if last.is_some() && !standing.is_online() {
+                // Who has no room now is worth more than who has nobody that answers.
+                break;
+            }
+            let equals = |home: &&mut Home<S, R>| home.node.standing() == standing;
+            let count = homes.iter_mut().filter(equals).count();
+            for step in 0..count {
+                let place = (turn % count + step) % count;
+                let home = homes.iter_mut().filter(equals).nth(place)?;
+                match begin(&mut home.node) {
+                    Ok(begun) => return Some(Ok(begun)),
+                    Err(error) => last = Some(Err(error)),
+                }
+            }
+        }
+        last
     }
 
     /// As [`Node::get_downloaders`], in each family.
@@ -193,25 +352,27 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
 
     /// As [`Node::item`].
     pub fn item(&self, lookup: LookupId) -> Option<Item<'_>> {
-        self.node(lookup.family())?.item(lookup)
+        self.node_of(lookup.home())?.item(lookup)
     }
 
     /// As [`Node::copies`].
     pub fn copies(&self, lookup: LookupId) -> Option<Copies> {
-        self.node(lookup.family())?.copies(lookup)
+        self.node_of(lookup.home())?.copies(lookup)
     }
 
     /// As [`Node::swarm_size`].
     pub fn swarm_size(&self, lookup: LookupId) -> Option<SwarmSize> {
-        self.node(lookup.family())?.swarm_size(lookup)
+        self.node_of(lookup.home())?.swarm_size(lookup)
     }
 
     fn each<E: From<Busy>>(
         &mut self,
         mut start: impl FnMut(&mut Node<S, R>) -> Result<LookupId, E>,
     ) -> Result<Pair<LookupId>, E> {
-        let v4 = self.v4.as_mut().map(&mut start);
-        match (v4, self.v6.as_mut().map(start)) {
+        let turn = self.lookups;
+        self.lookups = turn.wrapping_add(1);
+        let v4 = self.in_turn(Family::V4, turn, &mut start);
+        match (v4, self.in_turn(Family::V6, turn, start)) {
             (None | Some(Err(_)), Some(Ok(v6))) => Ok(Pair { v4: None, v6: Some(v6) }),
             (Some(Ok(v4)), v6) => Ok(Pair { v4: Some(v4), v6: v6.and_then(Result::ok) }),
             (Some(Err(error)), _) | (None, Some(Err(error))) => Err(error),
@@ -221,50 +382,67 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
 
     /// As [`Node::cancel`].
     pub fn cancel(&mut self, now: Instant, lookup: LookupId) {
-        if let Some(node) = self.node_mut(lookup.family()) {
+        if let Some(node) = self.node_of_mut(lookup.home()) {
             node.cancel(now, lookup);
         }
     }
 
-    /// As [`Node::ask`].
+    /// As [`Node::ask`], in one home of its family: always the same for one address, as long as
+    /// that is well. What an answer's token is given back with goes
+    /// [from the same](Dual::ask_from).
     ///
     /// # Errors
     ///
     /// [`AskError`] says why the question was not taken on.
     pub fn ask(&mut self, to: SocketAddr, question: &Question<'_>) -> Result<AskId, AskError> {
-        self.node_for(&to).ok_or(AskError::Address)?.ask(to, question)
+        let asked = self.in_turn(Family::of(&to), number(to), |node| node.ask(to, question));
+        asked.unwrap_or(Err(AskError::Address))
+    }
+
+    /// As [`Node::ask`], in a certain home.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] says why the question was not taken on.
+    pub fn ask_from(
+        &mut self,
+        home: HomeId,
+        to: SocketAddr,
+        question: &Question<'_>,
+    ) -> Result<AskId, AskError> {
+        self.node_of_mut(home).ok_or(AskError::Address)?.ask(to, question)
     }
 
     /// As [`Node::withdraw`].
     pub fn withdraw(&mut self, ask: AskId) {
-        if let Some(node) = self.node_mut(ask.family()) {
+        if let Some(node) = self.node_of_mut(ask.home()) {
             node.withdraw(ask);
         }
     }
 
     /// As [`Node::answer`].
     pub fn answer(&self, ask: AskId) -> Option<Message<'_>> {
-        self.node(ask.family())?.answer(ask)
+        self.node_of(ask.home())?.answer(ask)
     }
 
     /// As [`Node::answer_raw`].
     pub fn answer_raw(&self, ask: AskId) -> Option<&[u8]> {
-        self.node(ask.family())?.answer_raw(ask)
+        self.node_of(ask.home())?.answer_raw(ask)
     }
 
     /// As [`Node::closest`].
     pub fn closest(&self, lookup: LookupId) -> impl Iterator<Item = Contact> + '_ {
-        self.node(lookup.family()).into_iter().flat_map(move |node| node.closest(lookup))
+        self.node_of(lookup.home()).into_iter().flat_map(move |node| node.closest(lookup))
     }
 
     /// As [`Node::trace`].
     pub fn trace(&self, lookup: LookupId) -> &[Hop] {
-        self.node(lookup.family()).map_or(&[], |node| node.trace(lookup))
+        self.node_of(lookup.home()).map_or(&[], |node| node.trace(lookup))
     }
 
     /// As [`Node::question`].
     pub fn question(&self, question: QuestionId) -> Option<(SocketAddr, Message<'_>)> {
-        self.node(question.family())?.question(question)
+        self.node_of(question.home())?.question(question)
     }
 
     /// As [`Node::reply`].
@@ -273,7 +451,7 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     ///
     /// As there.
     pub fn reply(&mut self, question: QuestionId, dictionary: &[u8]) -> Result<(), AskError> {
-        let node = self.node_mut(question.family()).ok_or(AskError::Address)?;
+        let node = self.node_of_mut(question.home()).ok_or(AskError::Address)?;
         node.reply(question, dictionary)
     }
 
@@ -283,60 +461,107 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     ///
     /// As there.
     pub fn refuse(&mut self, question: QuestionId, code: i64, text: &str) -> Result<(), AskError> {
-        let node = self.node_mut(question.family()).ok_or(AskError::Address)?;
+        let node = self.node_of_mut(question.home()).ok_or(AskError::Address)?;
         node.refuse(question, code, text)
     }
 
-    /// Each asks for nodes of both families while the other knows too few (BEP 32).
-    fn help_each_other(&mut self) {
-        let (Some(v4), Some(v6)) = (&mut self.v4, &mut self.v6) else { return };
-        let poor = |node: &Node<S, R>| node.table().len() < K;
-        let (v4_poor, v6_poor) = (poor(v4), poor(v6));
-        v4.set_want_both(v6_poor);
-        v6.set_want_both(v4_poor);
-        while let Some(addr) = v4.poll_leaked() {
-            v6.add_node(addr);
-        }
-        while let Some(addr) = v6.poll_leaked() {
-            v4.add_node(addr);
-        }
+    /// Homes that know few are helped by those that know more. Returns whether there is something
+    /// new to do.
+    fn help_each_other(&mut self, now: Instant) -> bool {
+        let (v4, v6) = (&mut self.v4, &mut self.v6);
+        exchange(v4, v6) | exchange(v6, v4) | lend(now, v4) | lend(now, v6)
     }
+
+    fn home_at(&mut self, local: SocketAddr, from: &SocketAddr) -> Option<&mut Home<S, R>> {
+        let homes = self.of_mut(Family::of(from));
+        let named = homes.iter().position(|home| home.local == Some(local));
+        let place = named.or_else(|| homes.iter().position(|home| home.local.is_none()))?;
+        homes.get_mut(place)
+    }
+
+    /// How many homes there are, and the place of the first to be served.
+    fn circle(&self) -> (usize, usize) {
+        let count = self.v4.len() + self.v6.len();
+        (count, self.turn % count.max(1))
+    }
+
+    /// What a home has to send, with the best table of the other family at hand.
+    fn transmit(&mut self, now: Instant, place: usize, buffer: &mut Buffer) -> Option<Transmit> {
+        let of_v4 = self.v4.len();
+        let (homes, others, place) = match place.checked_sub(of_v4) {
+            None => (&mut self.v4, &self.v6, place),
+            Some(place) => (&mut self.v6, &self.v4, place),
+        };
+        let other = others.iter().min_by_key(|home| home.node.standing());
+        let home = homes.get_mut(place)?;
+        let transmit = home.node.transmit(now, buffer, other.map(|home| home.node.table()))?;
+        Some(Transmit { from: home.local, ..transmit })
+    }
+}
+
+/// A number for an address, to choose by.
+fn number(addr: SocketAddr) -> usize {
+    let bytes = |octets: &[u8]| octets.iter().map(|octet| usize::from(*octet)).sum::<usize>();
+    let of_ip = match addr.ip() {
+        IpAddr::V4(ip) => bytes(&ip.octets()),
+        IpAddr::V6(ip) => bytes(&ip.octets()),
+    };
+    of_ip + usize::from(addr.port())
 }
 
 impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     type Event = Event;
 
+    /// Over the one socket of its family; over the first where there are several.
     fn handle_datagram(
         &mut self,
         now: Instant,
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Ignored> {
-        let node = self.node_for(&from).ok_or(Ignored::Foreign)?;
+        let node = self.node_mut(Family::of(&from)).ok_or(Ignored::Foreign)?;
         node.handle_datagram(now, from, datagram)
     }
 
+    fn handle_datagram_at(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        let home = self.home_at(local, &from).ok_or(Ignored::Foreign)?;
+        home.node.handle_datagram(now, from, datagram)
+    }
+
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
-        self.help_each_other();
-        self.v6_first = !self.v6_first;
-        for v6 in [self.v6_first, !self.v6_first] {
-            let (node, other) = match (&mut self.v4, &mut self.v6) {
-                (Some(node), other) if !v6 => (node, other),
-                (other, Some(node)) if v6 => (node, other),
-                _ => continue,
-            };
-            let other = other.as_ref().map(|other| other.table());
-            if let Some(transmit) = node.transmit(now, buffer, other) {
-                return Some(transmit);
+        self.help_each_other(now);
+        self.turn = self.turn.wrapping_add(1);
+        let (count, first) = self.circle();
+        loop {
+            for step in 0..count {
+                let sent = self.transmit(now, (first + step) % count, buffer);
+                if sent.is_some() {
+                    return sent;
+                }
+            }
+            // Time that passed for one may have left something to the others.
+            if !self.help_each_other(now) {
+                return None;
             }
         }
-        None
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        let first = if self.v6_first { Family::V6 } else { Family::V4 };
-        for family in [first, first.other()] {
-            if let Some(event) = self.node_mut(family).and_then(Node::poll_event) {
+        let (count, first) = self.circle();
+        let of_v4 = self.v4.len();
+        for step in 0..count {
+            let place = (first + step) % count;
+            let home = match place.checked_sub(of_v4) {
+                None => self.v4.get_mut(place),
+                Some(place) => self.v6.get_mut(place),
+            };
+            if let Some(event) = home.and_then(|home| home.node.poll_event()) {
                 return Some(event);
             }
         }
@@ -344,7 +569,6 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let v4 = self.v4.as_ref().and_then(Node::poll_timeout);
-        earliest(v4, self.v6.as_ref().and_then(Node::poll_timeout))
+        self.homes().fold(None, |next, home| earliest(next, home.node.poll_timeout()))
     }
 }

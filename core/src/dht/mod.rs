@@ -27,7 +27,7 @@ pub mod token;
 
 pub use crate::budget::Rate;
 pub use config::{AddressCheck, Config, Upkeep};
-pub use dual::{Dual, Pair};
+pub use dual::{Dual, Home, HomeError, Pair};
 pub use event::{AskId, End, Event, HomeId, Hop, LookupId, Outcome, QuestionId};
 pub use held::Copies;
 pub use node::{

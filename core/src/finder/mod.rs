@@ -382,7 +382,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         if due > now {
             return;
         }
-        let knows = |family| self.dht.node(family).is_some_and(|node| node.knows_somebody());
+        let knows = |family| self.dht.knows_somebody(family);
         if self.dht_held && !knows(Family::V4) && !knows(Family::V6) {
             search.dht = DhtStage::Held;
             return;
@@ -396,14 +396,17 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 .flat_map(|family| swarms.iter().map(move |swarm| (*swarm, family)))
                 .collect();
             search.is_heard = false;
+            search.round = search.round.wrapping_add(1);
         }
+        // Of several local addresses another in each round, and for each search (BEP 45).
+        let turn = search.round.wrapping_add(id.0) as usize;
         let (dht, lookups) = (&mut self.dht, &mut self.lookups);
         search.unasked.retain(|(swarm, family)| {
-            let Some(node) = dht.node_mut(*family) else { return false };
-            let lookup = match announce {
+            let lookup = dht.in_turn(*family, turn, |node| match announce {
                 Some(port) => node.announce(now, *swarm, port),
                 None => node.get_peers(now, *swarm),
-            };
+            });
+            let Some(lookup) = lookup else { return false };
             // No room: a little later.
             let Ok(lookup) = lookup else { return true };
             search.lookups.push(lookup);

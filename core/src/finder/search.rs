@@ -126,6 +126,8 @@ pub(super) struct Search {
     /// Swarms that a node of the DHT had no room to look up yet.
     pub(super) unasked: Vec<(InfoHash, Family)>,
     pub(super) lookups: Vec<LookupId>,
+    /// How often the DHT was asked.
+    pub(super) round: u32,
     /// Whether any lookup of this round was answered.
     pub(super) is_heard: bool,
     pub(super) tiers: Tiers<Bounded<Tracker>>,
@@ -219,6 +221,7 @@ impl Search {
             dht: if wanted.dht { DhtStage::Due(now) } else { DhtStage::Off },
             unasked: Vec::new(),
             lookups: Vec::new(),
+            round: 0,
             is_heard: false,
             tiers,
             trackers,

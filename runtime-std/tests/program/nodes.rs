@@ -1,6 +1,10 @@
 //! The DHT from a terminal, and the program as such.
 
+use std::collections::{BTreeMap, HashMap};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
+
+use tinybt_std::core::wire::krpc;
 
 use crate::process::{HASH, Running, json, scratch, text, tinybt};
 
@@ -28,7 +32,8 @@ fn what_makes_no_sense_is_told_back_with_what_was_expected() {
         (&["peers", HASH, "--timeout", "soon"], "number of seconds"),
         (&["peers", HASH, "--timeout", "0"], "above 0"),
         (&["peers", HASH, "--bind", "here"], "--bind"),
-        (&["peers", HASH, "--bind", "127.0.0.1:0", "--bind", "127.0.0.2:0"], "at most one"),
+        (&["peers", HASH, "--bind", "127.0.0.1:9", "--bind", "127.0.0.1:9"], "port once"),
+        (&["peers", HASH, "--bind", "0.0.0.0:0", "--bind", "127.0.0.2:0"], "one by one"),
         (&["peers", HASH, "--bootstrap", "nowhere"], "`name:port`"),
         (&["peers", HASH, "--json", "--plain"], "cannot be used with"),
         (&["announce", HASH, "--port", "70000"], "1 to 65535"),
@@ -131,6 +136,59 @@ fn a_private_network_can_be_entered() {
     assert!(text(&done.stderr).contains("remove it to start afresh"), "{}", text(&done.stderr));
     let (_, code) = net.interrupt();
     assert_eq!(code, Some(0));
+}
+
+/// Asks over a socket of its own; returns who answered and what.
+fn ask(socket: &UdpSocket, to: SocketAddr, query: &[u8]) -> (SocketAddr, Vec<u8>) {
+    socket.send_to(query, to).unwrap();
+    let mut bytes = [0; 1_500];
+    let (len, from) = socket.recv_from(&mut bytes).unwrap();
+    (from, bytes[..len].to_vec())
+}
+
+#[test]
+fn a_node_at_each_of_several_addresses() {
+    let state = scratch("homes.state");
+    let path = state.to_str().unwrap();
+    let addrs = ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.3:0"];
+    let binds = addrs.iter().flat_map(|addr| ["--bind", addr]);
+    let args = ["node", "--private", "--stats-json", "--interval", "0.05", "--state", path];
+    let args: Vec<_> =
+        args.into_iter().chain(binds).chain(["--bootstrap", "127.0.0.1:9"]).collect();
+    let run = || {
+        let mut node = Running::start(&args);
+        let mut homes = HashMap::new();
+        while homes.len() < addrs.len() {
+            let line: serde_json::Value =
+                serde_json::from_str(&node.line_with("\"family\"")).unwrap();
+            let home: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
+            homes.insert(home, line["id"].as_str().unwrap().to_owned());
+        }
+        (node, homes)
+    };
+    let (node, homes) = run();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    for (home, id) in &homes {
+        let query = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+        let (from, answer) = ask(&socket, *home, query);
+        assert_eq!(from, *home, "from the address that was asked");
+        let message = krpc::decode(&answer).unwrap();
+        let krpc::Body::Response(response) = &message.body else { panic!("{message:?}") };
+        assert_eq!(response.id().unwrap().to_string(), *id);
+    }
+    let mut ids: Vec<_> = homes.values().cloned().collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), addrs.len(), "an id each");
+    assert_eq!(node.interrupt().1, Some(0));
+    // Each is itself again at its address, whatever its port.
+    let by_ip = |homes: HashMap<SocketAddr, String>| -> BTreeMap<_, _> {
+        homes.into_iter().map(|(addr, id)| (addr.ip(), id)).collect()
+    };
+    let (node, again) = run();
+    assert_eq!(by_ip(again), by_ip(homes));
+    assert_eq!(node.interrupt().1, Some(0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tinybt_core::dht::Config;
 use tinybt_core::{Buffer, Family, Ignored, Instant, Machine, Transmit};
 use tinybt_tests::laws::{Broken, Op, Subject, check};
 use tinybt_tests::nodes::addr;
-use tinybt_tests::subjects::{DualSubject, NodeSubject, addr6};
+use tinybt_tests::subjects::{DualSubject, HomesSubject, NodeSubject, addr6};
 
 fn query(way: u8, method: &str, rest: &str) -> Vec<u8> {
     let id = String::from_utf8(vec![b'a' + way % 20; 20]).unwrap();
@@ -95,6 +95,11 @@ proptest! {
     #[test]
     fn a_pair_keeps_the_laws(ops in ops()) {
         prop_assert_eq!(check(&DualSubject, &ops), Ok(()));
+    }
+
+    #[test]
+    fn several_addresses_keep_the_laws(ops in ops()) {
+        prop_assert_eq!(check(&HomesSubject, &ops), Ok(()));
     }
 }
 

@@ -8,6 +8,7 @@ mod citizen;
 mod finder;
 mod finder_hostile;
 mod follow;
+mod homes;
 mod hostile;
 mod items;
 mod items_found;

@@ -10,9 +10,11 @@
 //! | a datagram goes out, time passes | `transmit.rs`; what replies say: `replies.rs` |
 //! | items of others are stored and told | `items.rs` |
 //! | events, and giving rows free | `report.rs` |
+//! | being one of several | `home.rs` |
 //! | its state to bytes and back | `save.rs` |
 //! | the rows themselves | `search.rs`, `rows.rs` |
 
+mod home;
 mod items;
 mod lookups;
 mod receive;
@@ -35,6 +37,7 @@ pub use self::rows::{AskRow, Flight, QuestionRow, ReplyRow};
 pub use self::save::{RestoreError, SAVE_MAX};
 pub use self::search::SearchRow;
 
+pub(crate) use self::home::Standing;
 pub(crate) use self::rows::ReplyKind;
 use self::rows::{Asker, Told};
 use crate::budget::Budget;
@@ -66,6 +69,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     config: Config,
     /// Which of the nodes of a machine it is.
     home: HomeId,
+    /// There are others of the same family.
+    is_one_of_many: bool,
     id: Id,
     random: R,
     storage: S,
@@ -172,6 +177,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         };
         Self {
             home: HomeId::new(config.family, 0),
+            is_one_of_many: false,
             id,
             table: storage.table(id, table),
             peers: storage.peers(config.family),

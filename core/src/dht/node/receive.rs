@@ -299,7 +299,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let voter = if self.config.diversity { Network::of(from.ip()) } else { whole(from.ip()) };
         if let Some(addr) = self.external.vote(voter, claimed) {
             if self.config.id.is_none() && !self.id.fits_address(addr.ip()) {
-                self.id = crate::id::Id::from_address(addr.ip(), &mut self.random);
+                self.id = self.id_for(addr.ip());
                 self.table.rebase(now, self.id);
                 self.bootstrap.start_over();
             }

@@ -67,7 +67,8 @@ pub(crate) struct Join {
     /// public routers].
     #[arg(long, value_name = "ADDR", value_delimiter = ',')]
     pub(crate) bootstrap: Vec<String>,
-    /// Address and port of a socket, at most one of each family [default: any].
+    /// Address and port of a socket; may be given more than once, for a node at each address of
+    /// this host [default: any].
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) bind: Vec<SocketAddr>,
     /// Ask but do not answer (BEP 43).

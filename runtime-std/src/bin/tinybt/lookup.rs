@@ -47,8 +47,8 @@ impl Run<'_> {
                 ends = self.begun.elapsed().max(self.timeout) + Duration::from_millis(300);
             }
             let overview = self.dht.overview()?;
-            let of = [overview.v4, overview.v6].into_iter().flatten();
-            let (asked, answered) = of.fold((0, 0), |(asked, answered), (_, stats)| {
+            let of = overview.homes.iter();
+            let (asked, answered) = of.fold((0, 0), |(asked, answered), (_, _, stats)| {
                 (asked + stats.questions_out, answered + stats.answers_in)
             });
             output

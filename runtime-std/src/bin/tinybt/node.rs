@@ -1,6 +1,7 @@
 //! `tinybt node`: serves until Ctrl-C.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -26,12 +27,16 @@ pub(crate) fn run(args: &Node) -> Result<Found, Failure> {
         if elapsed >= next {
             next = elapsed + args.interval;
             let overview = dht.overview()?;
-            let families = [("ipv4", overview.v4), ("ipv6", overview.v6)];
             let mut line = Vec::new();
-            for (family, of) in families {
-                let Some((status, stats)) = of else { continue };
-                output.json(&as_json(family, &status, &stats))?;
-                line.push(as_text(family, &status, &stats));
+            for (addr, status, stats) in &overview.homes {
+                let family = if addr.is_ipv4() { "ipv4" } else { "ipv6" };
+                output.json(&as_json(family, *addr, status, stats))?;
+                let of_family = overview.homes.iter();
+                let of_family = of_family.filter(|(other, ..)| other.is_ipv4() == addr.is_ipv4());
+                line.push(match of_family.count() {
+                    1 => as_text(family, status, stats),
+                    _ => as_text(&addr.to_string(), status, stats),
+                });
             }
             output.progress(line.join(" | "));
         }
@@ -44,9 +49,9 @@ pub(crate) fn run(args: &Node) -> Result<Found, Failure> {
     Ok(Found::Something)
 }
 
-fn as_text(family: &str, status: &Status, stats: &Stats) -> String {
+fn as_text(name: &str, status: &Status, stats: &Stats) -> String {
     format!(
-        "{family} {:?}: {} nodes, {} peers of {} torrents, {} queries answered",
+        "{name} {:?}: {} nodes, {} peers of {} torrents, {} queries answered",
         status.health,
         status.nodes_good + status.nodes_questionable,
         status.peers,
@@ -55,7 +60,7 @@ fn as_text(family: &str, status: &Status, stats: &Stats) -> String {
     )
 }
 
-fn as_json(family: &str, status: &Status, stats: &Stats) -> Value {
+fn as_json(family: &str, addr: SocketAddr, status: &Status, stats: &Stats) -> Value {
     let [ping, find_node, get_peers, announce_peer, others] = stats.queries_in;
     let ignored: serde_json::Map<String, Value> = Ignored::ALL
         .iter()
@@ -63,6 +68,7 @@ fn as_json(family: &str, status: &Status, stats: &Stats) -> Value {
         .collect();
     json!({
         "family": family,
+        "address": addr.to_string(),
         "id": status.id.to_string(),
         "health": format!("{:?}", status.health),
         "nodes": {

@@ -21,13 +21,6 @@ pub(crate) fn builder(join: &Join, more: &[String]) -> Result<Builder, Failure> 
     for node in &join.bootstrap {
         check(node)?;
     }
-    for (index, addr) in join.bind.iter().enumerate() {
-        if join.bind.iter().take(index).any(|other| other.is_ipv4() == addr.is_ipv4()) {
-            return Err(Failure::Usage(format!(
-                "--bind {addr}: expected at most one IPv4 and one IPv6 address"
-            )));
-        }
-    }
     let mut builder = sockets(&join.bind)?.read_only(join.read_only);
     if join.private {
         let read_only = join.read_only;
@@ -56,6 +49,19 @@ pub(crate) fn http(http: &Http) -> Result<HttpConfig, Failure> {
 
 /// A builder with these sockets.
 pub(crate) fn sockets(bind: &[SocketAddr]) -> Result<Builder, Failure> {
+    for (index, addr) in bind.iter().enumerate() {
+        let mut others = bind.iter().take(index);
+        let is_one_of_many =
+            bind.iter().filter(|other| other.is_ipv4() == addr.is_ipv4()).count() > 1;
+        let expected = if others.any(|other| other == addr && addr.port() != 0) {
+            "expected each address and port once"
+        } else if is_one_of_many && addr.ip().is_unspecified() {
+            "expected the addresses of this host, one by one, where there are several of a family"
+        } else {
+            continue;
+        };
+        return Err(Failure::Usage(format!("--bind {addr}: {expected}")));
+    }
     bind.iter().try_fold(Dht::builder(), |builder, addr| {
         let socket = open(*addr).map_err(|source| Error::Bind { addr: *addr, source })?;
         Ok(builder.socket(socket))

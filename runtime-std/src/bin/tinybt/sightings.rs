@@ -169,8 +169,8 @@ impl Sightings<'_> {
         let waiting: Vec<&str> = waiting.map(|tracker| &*tracker.status.url).collect();
         let mut line = format!("{} peers", self.named.len());
         if let Ok(overview) = self.finder.dht().overview() {
-            let of = [overview.v4, overview.v6].into_iter().flatten();
-            let (asked, answered) = of.fold((0, 0), |(asked, answered), (_, stats)| {
+            let of = overview.homes.iter();
+            let (asked, answered) = of.fold((0, 0), |(asked, answered), (_, _, stats)| {
                 (asked + stats.questions_out, answered + stats.answers_in)
             });
             line += &format!(", dht: {asked} questions, {answered} answers");
