@@ -46,7 +46,8 @@ pub use tinybt_core as core;
 #[cfg(feature = "http")]
 pub use tinybt_runtime::fetch;
 pub use tinybt_runtime::{
-    Answered, Error, Finished, Handler, Overview, PUBLIC_ROUTERS, Pong, Reply, Search, State,
+    Answered, Change, Error, Find, Finished, Follow, Handler, Keep, Overview, OwnedItem,
+    PUBLIC_ROUTERS, Pong, Published, Reply, Sampled, Search, State,
 };
 #[cfg(feature = "finder")]
 pub use tinybt_runtime::{Peer, Sighting, Swarm, Tracker};

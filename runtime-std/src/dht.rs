@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
-use tinybt_core::dht::Port;
+use tinybt_core::dht::{Announcement, NetworkSize, Pair};
 use tinybt_core::wire::krpc::Question;
 use tinybt_core::{Contact, Id, InfoHash};
-use tinybt_runtime::{Answered, Error, Overview, Pong};
+use tinybt_runtime::{Answered, Error, Overview, Pong, Sampled};
 
 use crate::search::Search;
 use crate::thread::Thread;
@@ -148,8 +148,32 @@ impl Dht {
     /// # Errors
     ///
     /// As [`Dht::get_peers`].
-    pub fn announce(&self, info_hash: InfoHash, port: Port) -> Result<Search, Error> {
-        Ok(Search::new(self.handle().announce(info_hash, port)?, self.clone()))
+    pub fn announce(
+        &self,
+        info_hash: InfoHash,
+        how: impl Into<Announcement>,
+    ) -> Result<Search, Error> {
+        Ok(Search::new(self.handle().announce(info_hash, how)?, self.clone()))
+    }
+
+    /// Looks for the peers of a swarm that lack something, as far as nodes tell them apart (BEP 33).
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`].
+    pub fn get_downloaders(&self, info_hash: InfoHash) -> Result<Search, Error> {
+        Ok(Search::new(self.handle().get_downloaders(info_hash)?, self.clone()))
+    }
+
+    /// Counts the peers of a swarm (BEP 33): yields none, and [`Finished::swarm`] has the counts.
+    ///
+    /// [`Finished::swarm`]: crate::Finished::swarm
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`].
+    pub fn scrape(&self, info_hash: InfoHash) -> Result<Search, Error> {
+        Ok(Search::new(self.handle().scrape(info_hash)?, self.clone()))
     }
 
     /// Looks for the nodes closest to a point of the key space: see [`Search::finish`] for them.
@@ -178,6 +202,27 @@ impl Dht {
     /// As [`Dht::ping`].
     pub fn ask_nodes(&self, addr: SocketAddr, target: Id) -> Result<Vec<Contact>, Error> {
         self.wait(self.handle().ask_nodes(addr, target))
+    }
+
+    /// Asks a node for some of the info-hashes that it stores (BEP 51). Who asks again before the
+    /// interval is over learns nothing new.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::ping`]; [`Error::Answer`] if the node knows no such question.
+    pub fn ask_samples(&self, addr: SocketAddr, target: Id) -> Result<Sampled, Error> {
+        self.wait(self.handle().ask_samples(addr, target))
+    }
+
+    /// Looks for the nodes closest to random points, so many one after the other, and says how large
+    /// the network is by what all lookups have found. With 16 of them the interval is a fifth to
+    /// each side.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`]; [`Error::Random`].
+    pub fn measure(&self, lookups: usize) -> Result<Pair<NetworkSize>, Error> {
+        self.wait(self.handle().measure(lookups))
     }
 
     /// Asks a node any question, and gives its answer as it came.

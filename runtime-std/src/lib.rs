@@ -14,6 +14,7 @@ mod dht;
 mod driver;
 #[cfg(feature = "finder")]
 mod finder;
+mod items;
 mod search;
 #[cfg(feature = "finder")]
 mod swarm;
@@ -24,6 +25,7 @@ pub use dht::Dht;
 pub use driver::Driver;
 #[cfg(feature = "finder")]
 pub use finder::Finder;
+pub use items::{Follow, Keep};
 pub use search::{Found, Search};
 #[cfg(feature = "finder")]
 pub use swarm::Swarm;
@@ -32,7 +34,8 @@ pub use tinybt_core as core;
 #[cfg(feature = "http")]
 pub use tinybt_runtime::fetch;
 pub use tinybt_runtime::{
-    Answered, Error, Finished, Handler, Overview, PUBLIC_ROUTERS, Pong, Reply, State,
+    Answered, Change, Error, Find, Finished, Handler, Overview, OwnedItem, PUBLIC_ROUTERS, Pong,
+    Published, Reply, Sampled, State,
 };
 #[cfg(feature = "finder")]
 pub use tinybt_runtime::{Peer, Sighting, Tracker};

@@ -1,47 +1,48 @@
-//! A lookup under way: an iterator of peers as they are found.
+//! A lookup under way: an iterator of what it finds.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tinybt_runtime::{Error, Finished};
+use tinybt_runtime::{Error, Find, Finished};
 
 use crate::dht::Dht;
 use crate::wait::within;
 
-/// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
-/// the lookup when it is dropped.
+/// A lookup under way. Yields each peer once, as it is found, or each
+/// [`OwnedItem`](crate::OwnedItem) that is newer than the one before; ends when the lookup does;
+/// cancels the lookup when it is dropped.
 ///
 /// What is found and not yet read waits in memory: 8,192 peers at the most, others are
-/// [missed](Search::missed).
-#[derive(Debug)]
-pub struct Search {
+/// [missed](Search::missed); of items the newest.
+pub struct Search<T = SocketAddr> {
     // Dropped before the handle that keeps the thread alive.
-    inner: tinybt_runtime::Search,
+    inner: tinybt_runtime::Search<T>,
     dht: Dht,
 }
 
 /// What a search has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// A peer.
-    Peer(SocketAddr),
+pub enum Found<T = SocketAddr> {
+    /// A peer, or an item.
+    Something(T),
     /// Nothing within the time given; the search goes on.
     Nothing,
     /// The search is over.
     End,
 }
 
-impl Search {
-    pub(crate) fn new(inner: tinybt_runtime::Search, dht: Dht) -> Self {
+impl<T: Find> Search<T> {
+    pub(crate) fn new(inner: tinybt_runtime::Search<T>, dht: Dht) -> Self {
         Self { inner, dht }
     }
 
-    /// The next peer, waiting for it no longer than this.
-    pub fn next_within(&mut self, time: Duration) -> Found {
+    /// What is found next, waiting for it no longer than this.
+    pub fn next_within(&mut self, time: Duration) -> Found<T> {
         // On the DHT's own thread there is nothing to wait for.
         let time = if self.dht.is_inside() { Duration::ZERO } else { time };
         match within(time, |context| self.inner.poll_next(context)) {
-            Some(Some(peer)) => Found::Peer(peer),
+            Some(Some(found)) => Found::Something(found),
             Some(None) => Found::End,
             None => Found::Nothing,
         }
@@ -73,13 +74,19 @@ impl Search {
     }
 }
 
-impl Iterator for Search {
-    type Item = SocketAddr;
+impl<T: Find> Iterator for Search<T> {
+    type Item = T;
 
-    fn next(&mut self) -> Option<SocketAddr> {
+    fn next(&mut self) -> Option<T> {
         match self.next_within(Duration::MAX) {
-            Found::Peer(peer) => Some(peer),
+            Found::Something(found) => Some(found),
             Found::Nothing | Found::End => None,
         }
+    }
+}
+
+impl<T> fmt::Debug for Search<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Search").field("inner", &self.inner).finish()
     }
 }

@@ -68,12 +68,7 @@ impl Desk {
                 self.tell(finder, now, search, told);
             }
             Event::Looked { search, lookup, outcome } => {
-                let finished = Finished {
-                    family: lookup.family(),
-                    outcome,
-                    trace: finder.dht.trace(lookup).to_vec(),
-                    closest: finder.dht.closest(lookup).collect(),
-                };
+                let finished = Finished::of(&finder.dht, lookup, outcome);
                 self.tell(finder, now, search, Told::Looked(Box::new(finished)));
             }
             Event::Finished { search } => {

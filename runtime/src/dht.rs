@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tinybt_core::dht::{Busy, LookupId, Pair, Port, Stats, Status};
+use tinybt_core::dht::{Announcement, Busy, LookupId, NetworkSize, Pair, Stats, Status};
 use tinybt_core::wire::krpc::{self, Body, Question};
-use tinybt_core::{Contact, Id, InfoHash, Instant};
+use tinybt_core::{Contact, Family, Id, InfoHash, Instant};
 
 use crate::engine::Command;
 use crate::error::Error;
@@ -30,6 +30,7 @@ pub struct Dht<R> {
     pub(crate) commands: Commands,
     addrs: Arc<[SocketAddr]>,
     names: Names,
+    pub(crate) host: Arc<dyn Host>,
     /// Whether there is a node at all.
     has_nodes: bool,
     runtime: PhantomData<fn() -> R>,
@@ -38,8 +39,8 @@ pub struct Dht<R> {
 impl<R> Clone for Dht<R> {
     fn clone(&self) -> Self {
         let (commands, addrs) = (self.commands.clone(), self.addrs.clone());
-        let (names, has_nodes) = (self.names.clone(), self.has_nodes);
-        Self { commands, addrs, names, has_nodes, runtime: PhantomData }
+        let (names, host, has_nodes) = (self.names.clone(), self.host.clone(), self.has_nodes);
+        Self { commands, addrs, names, host, has_nodes, runtime: PhantomData }
     }
 }
 
@@ -54,6 +55,19 @@ pub struct Pong {
     pub version: Option<Vec<u8>>,
     /// Our address as it sees it (BEP 42).
     pub external: Option<SocketAddr>,
+}
+
+/// What a node says of the info-hashes that it stores (BEP 51).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sampled {
+    /// Until there is another sample: six hours at the most.
+    pub interval: Duration,
+    /// How many it stores, by its own word.
+    pub stored: u64,
+    /// Some of them.
+    pub info_hashes: Vec<InfoHash>,
+    /// Nodes closest to the target.
+    pub nodes: Vec<Contact>,
 }
 
 /// How the nodes are.
@@ -98,8 +112,8 @@ impl<R> Dht<R> {
             };
             back.insist(told).is_ok()
         };
-        let (commands, names) = (Commands(commands), Names::new(host, tell));
-        Self { commands, addrs, names, has_nodes, runtime: PhantomData }
+        let (commands, names) = (Commands(commands), Names::new(host.clone(), tell));
+        Self { commands, addrs, names, host, has_nodes, runtime: PhantomData }
     }
 
     /// The addresses of its sockets.
@@ -198,8 +212,33 @@ impl<R> Dht<R> {
     /// # Errors
     ///
     /// As [`Dht::get_peers`].
-    pub fn announce(&self, info_hash: InfoHash, port: Port) -> Result<Search, Error> {
-        self.search(move |machine, now| machine.announce(now, info_hash, port))
+    pub fn announce(
+        &self,
+        info_hash: InfoHash,
+        how: impl Into<Announcement>,
+    ) -> Result<Search, Error> {
+        let how = how.into();
+        self.search(move |machine, now| machine.announce(now, info_hash, how))
+    }
+
+    /// Looks for the peers of a swarm that lack something, as far as nodes tell them apart (BEP 33).
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`].
+    pub fn get_downloaders(&self, info_hash: InfoHash) -> Result<Search, Error> {
+        self.search(move |machine, now| machine.get_downloaders(now, info_hash))
+    }
+
+    /// Counts the peers of a swarm (BEP 33): yields none, and [`Finished::swarm`] has the counts.
+    ///
+    /// [`Finished::swarm`]: crate::Finished::swarm
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`].
+    pub fn scrape(&self, info_hash: InfoHash) -> Result<Search, Error> {
+        self.search(move |machine, now| machine.scrape(now, info_hash))
     }
 
     /// Looks for the nodes closest to a point of the key space: see [`Search::finish`] for them.
@@ -211,10 +250,10 @@ impl<R> Dht<R> {
         self.search(move |machine, now| machine.find_node(now, target))
     }
 
-    fn search(
+    pub(crate) fn search<T>(
         &self,
         start: impl Fn(&mut Machine, Instant) -> Result<Pair<LookupId>, Busy> + Send + 'static,
-    ) -> Result<Search, Error> {
+    ) -> Result<Search<T>, Error> {
         if !self.has_nodes {
             return Err(Error::NoDht);
         }
@@ -263,6 +302,45 @@ impl<R> Dht<R> {
         let message = krpc::decode(&answered.datagram).map_err(|_| Error::Answer(addr))?;
         let Body::Response(response) = &message.body else { return Err(Error::Answer(addr)) };
         Ok(response.nodes().chain(response.nodes6()).collect())
+    }
+
+    /// Asks a node for some of the info-hashes that it stores (BEP 51). Who asks again before the
+    /// interval is over learns nothing new.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::ping`]; [`Error::Answer`] if the node knows no such question.
+    pub async fn ask_samples(&self, addr: SocketAddr, target: Id) -> Result<Sampled, Error> {
+        let question = Question::SampleInfohashes { target, want: None };
+        let answered = self.ask(addr, question).await?;
+        let message = krpc::decode(&answered.datagram).map_err(|_| Error::Answer(addr))?;
+        let Body::Response(response) = &message.body else { return Err(Error::Answer(addr)) };
+        let samples = response.samples().ok_or(Error::Answer(addr))?;
+        Ok(Sampled {
+            interval: Duration::from_secs(samples.interval.clamp(0, 21_600) as u64),
+            stored: samples.stored.max(0) as u64,
+            info_hashes: samples.info_hashes().collect(),
+            nodes: response.nodes().chain(response.nodes6()).collect(),
+        })
+    }
+
+    /// Looks for the nodes closest to random points, so many one after the other, and says how large
+    /// the network is by what all lookups have found: see [`NetworkSize`]. With 16 of them the
+    /// interval is a fifth to each side.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`]; [`Error::Random`].
+    pub async fn measure(&self, lookups: usize) -> Result<Pair<NetworkSize>, Error> {
+        for _ in 0..lookups {
+            let mut target = Id::default();
+            getrandom::fill(&mut target.0).map_err(|_| Error::Random)?;
+            self.find_node(target)?.finish().await?;
+        }
+        let overview = self.overview().await?;
+        let size =
+            |of: &Option<(Status, Stats)>| of.as_ref().and_then(|(status, _)| status.network);
+        Ok(Pair { v4: size(&overview.v4), v6: size(&overview.v6) })
     }
 
     /// Asks a node any question, and gives its answer as it came.
@@ -348,7 +426,7 @@ impl Commands {
     pub(crate) async fn overview(&self) -> Result<Overview, Error> {
         let look = |machine: &mut Machine, _: &mut Ledger, now| {
             let of = |family| machine.node(family).map(|node| (node.status(now), *node.stats()));
-            let (v4, v6) = (of(tinybt_core::Family::V4), of(tinybt_core::Family::V6));
+            let (v4, v6) = (of(Family::V4), of(Family::V6));
             let homes = machine.homes().filter_map(|home| {
                 let node = home.node();
                 Some((home.local()?, node.status(now), *node.stats()))

@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tinybt_core::dht::item::{ItemError, SignError};
+
 /// Why something could not be done.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -69,6 +71,12 @@ pub enum Error {
         /// Why, in its own words if it has any.
         reason: String,
     },
+    /// Nobody would store such an item (BEP 44).
+    Item(ItemError),
+    /// The item was not signed.
+    Sign(SignError),
+    /// Each time that the item was to be stored somebody else had stored a newer one.
+    Outdated,
     /// The DHT has ended.
     Stopped,
 }
@@ -116,6 +124,11 @@ impl fmt::Display for Error {
             Error::Answer(addr) => write!(f, "the answer of {addr} lacks what was asked for"),
             Error::Http(reason) => f.write_str(reason),
             Error::Tracker { url, reason } => write!(f, "{url}: {reason}"),
+            Error::Item(error) => write!(f, "nobody would store this item: {error}"),
+            Error::Sign(error) => write!(f, "cannot sign the item: {error}"),
+            Error::Outdated => f.write_str(
+                "others keep storing newer versions of the item: look for it, then store again",
+            ),
             Error::Stopped => f.write_str("the DHT has stopped: make a new one"),
         }
     }

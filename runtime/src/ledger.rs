@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
 use tinybt_core::dht::{
-    AskError, AskId, Dual, Event, Heap, Hop, LookupId, Outcome, Pair, QuestionId,
+    AskError, AskId, Copies, Dual, Event, Heap, Hop, LookupId, Outcome, Pair, QuestionId, SwarmSize,
 };
 use tinybt_core::wire::krpc::{Body, Question};
 use tinybt_core::{Contact, Family, Instant};
 
 use crate::error::Error;
 use crate::handler::{Handler, Reply};
+use crate::item::OwnedItem;
 use crate::mailbox::{Post, Sender, Weight};
 use crate::names::Named;
 use crate::search::Progress;
@@ -28,6 +29,7 @@ pub(crate) type Job = Box<dyn FnOnce(&mut Machine, &mut Ledger, Instant) + Send>
 pub(crate) enum Told {
     Began(Pair<LookupId>),
     Peer(SocketAddr),
+    Item(Box<OwnedItem>),
     Finished(Box<Finished>),
 }
 
@@ -35,6 +37,8 @@ impl Post for Told {
     fn weight(&self) -> Weight {
         match self {
             Told::Peer(_) => Weight::Spare,
+            // The newest is what counts.
+            Told::Item(_) => Weight::State(0),
             Told::Began(_) | Told::Finished(_) => Weight::Must,
         }
     }
@@ -51,6 +55,32 @@ pub struct Finished {
     pub trace: Vec<Hop>,
     /// The closest nodes that answered, closest first.
     pub closest: Vec<Contact>,
+    /// How many are in the swarm that was to be counted (BEP 33).
+    pub swarm: Option<SwarmSize>,
+    /// The newest item that was found, or the one that was stored (BEP 44).
+    pub item: Option<OwnedItem>,
+    /// How many nodes held it.
+    pub copies: Option<Copies>,
+}
+
+impl Finished {
+    pub(crate) fn of(machine: &Machine, lookup: LookupId, outcome: Outcome) -> Self {
+        Self {
+            family: lookup.family(),
+            outcome,
+            trace: machine.trace(lookup).to_vec(),
+            closest: machine.closest(lookup).collect(),
+            swarm: machine.swarm_size(lookup),
+            item: machine.item(lookup).map(|item| OwnedItem::of(&item)),
+            copies: machine.copies(lookup),
+        }
+    }
+
+    /// Nodes that refused what they were to store, and with which error (BEP 5, BEP 44).
+    pub fn refusals(&self) -> impl Iterator<Item = (SocketAddr, i64)> {
+        let stores = self.trace.iter().filter(|hop| hop.announce);
+        stores.filter_map(|hop| Some((hop.addr, hop.refused?)))
+    }
 }
 
 /// The answer to a single question.
@@ -173,21 +203,16 @@ impl Ledger {
     /// Passes on what the DHT tells.
     pub(crate) fn hear(&mut self, machine: &mut Machine, now: Instant, event: Event) {
         match event {
-            Event::Peer { lookup, peer } => {
-                let told = self.lookups.get(&lookup).map(|tell| tell.post(Told::Peer(peer)));
-                // Nobody listens any more.
-                if told.is_some_and(|told| told.is_err()) {
-                    machine.cancel(now, lookup);
+            Event::Peer { lookup, peer } => self.tell(machine, now, lookup, Told::Peer(peer)),
+            Event::Item { lookup } => {
+                if let Some(item) = machine.item(lookup).map(|item| OwnedItem::of(&item)) {
+                    self.tell(machine, now, lookup, Told::Item(Box::new(item)));
                 }
             }
             Event::Finished { lookup, outcome } => {
                 let Some(tell) = self.lookups.remove(&lookup) else { return };
-                let _ = tell.post(Told::Finished(Box::new(Finished {
-                    family: lookup.family(),
-                    outcome,
-                    trace: machine.trace(lookup).to_vec(),
-                    closest: machine.closest(lookup).collect(),
-                })));
+                let finished = Finished::of(machine, lookup, outcome);
+                let _ = tell.post(Told::Finished(Box::new(finished)));
             }
             Event::Answered { ask, rtt } => {
                 let datagram = machine.answer_raw(ask).unwrap_or_default().to_vec();
@@ -203,6 +228,13 @@ impl Ledger {
             Event::Silent { ask } => self.answer(ask, |to| Err(Error::Silent(to))),
             Event::Asked { question } => self.handle(machine, question),
             _ => {}
+        }
+    }
+
+    fn tell(&mut self, machine: &mut Machine, now: Instant, lookup: LookupId, told: Told) {
+        // Nobody listens any more.
+        if self.lookups.get(&lookup).is_some_and(|tell| tell.post(told).is_err()) {
+            machine.cancel(now, lookup);
         }
     }
 

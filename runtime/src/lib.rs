@@ -23,6 +23,8 @@ pub mod fetch;
 mod finder;
 mod handler;
 mod host;
+mod item;
+mod items;
 mod ledger;
 mod mailbox;
 mod names;
@@ -34,16 +36,18 @@ mod state;
 #[cfg(feature = "finder")]
 mod swarm;
 
-pub use dht::{Dht, Overview, Pong};
+pub use dht::{Dht, Overview, Pong, Sampled};
 pub use engine::{Engine, Hosted, Last};
 pub use error::Error;
 #[cfg(feature = "finder")]
 pub use finder::Finder;
 pub use handler::{Handler, Reply};
 pub use host::{Host, Work};
+pub use item::OwnedItem;
+pub use items::{Change, Follow, Keep, Published};
 pub use ledger::{Answered, Finished};
 pub use pump::{Next, Pump, Socket, stopwatch};
-pub use search::Search;
+pub use search::{Find, Search};
 #[cfg(feature = "finder")]
 pub use setup::WithFinder;
 pub use setup::{Builder, PUBLIC_ROUTERS, Parts, Runtime};

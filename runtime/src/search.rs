@@ -1,7 +1,8 @@
-//! A lookup under way: peers as they are found.
+//! A lookup under way: peers as they are found, or ever newer versions of an item.
 
 use std::fmt;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -10,15 +11,17 @@ use tinybt_core::dht::{LookupId, Pair};
 
 use crate::dht::Commands;
 use crate::error::Error;
+use crate::item::OwnedItem;
 use crate::ledger::{Finished, Told};
 use crate::mailbox::Receiver;
 
-/// A lookup under way. Yields each peer once, as it is found; ends when the lookup does; cancels
-/// the lookup when it is dropped. With the feature `stream` it is a `Stream`.
+/// A lookup under way. Yields each peer once, as it is found, or each [`OwnedItem`] that is newer
+/// than the one before; ends when the lookup does; cancels the lookup when it is dropped. With the
+/// feature `stream` it is a `Stream`.
 ///
 /// What is found and not yet read waits in memory: 8,192 peers at the most, others are
-/// [missed](Search::missed).
-pub struct Search {
+/// [missed](Search::missed); of items the newest.
+pub struct Search<T = SocketAddr> {
     commands: Commands,
     told: Receiver<Told>,
     progress: Progress,
@@ -27,6 +30,38 @@ pub struct Search {
     over: bool,
     /// It all ended first.
     is_cut_off: bool,
+    finds: PhantomData<fn() -> T>,
+}
+
+/// What a [`Search`] finds: the address of a peer, or an item.
+pub trait Find: sealed::Sealed + Sized {
+    #[doc(hidden)]
+    fn peer(_addr: SocketAddr) -> Option<Self> {
+        None
+    }
+
+    #[doc(hidden)]
+    fn item(_item: OwnedItem) -> Option<Self> {
+        None
+    }
+}
+
+impl Find for SocketAddr {
+    fn peer(addr: SocketAddr) -> Option<Self> {
+        Some(addr)
+    }
+}
+
+impl Find for OwnedItem {
+    fn item(item: OwnedItem) -> Option<Self> {
+        Some(item)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for std::net::SocketAddr {}
+    impl Sealed for crate::item::OwnedItem {}
 }
 
 /// Where a search is, as the machine's side knows it: it may be told to end before it has begun.
@@ -68,7 +103,7 @@ impl Progress {
     }
 }
 
-impl Search {
+impl<T> Search<T> {
     pub(crate) fn new(commands: Commands, told: Receiver<Told>, progress: Progress) -> Self {
         Self {
             commands,
@@ -78,33 +113,8 @@ impl Search {
             finished: Vec::new(),
             over: false,
             is_cut_off: false,
+            finds: PhantomData,
         }
-    }
-
-    /// The next peer; `None` when the lookup is over.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<SocketAddr>> {
-        while !self.over {
-            let Poll::Ready(told) = self.told.poll(context) else { return Poll::Pending };
-            match told {
-                Some(Told::Began(pair)) => self.open = pair.iter().count(),
-                Some(Told::Peer(peer)) => return Poll::Ready(Some(peer)),
-                Some(Told::Finished(finished)) => {
-                    self.finished.push(*finished);
-                    self.open = self.open.saturating_sub(1);
-                    self.over = self.open == 0;
-                }
-                None => {
-                    self.over = true;
-                    self.is_cut_off = self.open > 0;
-                }
-            }
-        }
-        Poll::Ready(None)
-    }
-
-    /// The next peer; `None` when the lookup is over. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<SocketAddr> {
-        poll_fn(|context| self.poll_next(context)).await
     }
 
     /// Ends the lookup early. What it found so far is still told, and how it went.
@@ -115,6 +125,43 @@ impl Search {
             Some(begun) => begun.iter().for_each(|lookup| machine.cancel(now, lookup)),
             None => ledger.forget_cancelled(),
         });
+    }
+}
+
+impl<T: Find> Search<T> {
+    /// What is found next; `None` when the lookup is over.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        while !self.over {
+            let Poll::Ready(told) = self.told.poll(context) else { return Poll::Pending };
+            let found = match told {
+                Some(Told::Peer(peer)) => T::peer(peer),
+                Some(Told::Item(item)) => T::item(*item),
+                Some(Told::Began(pair)) => {
+                    self.open = pair.iter().count();
+                    None
+                }
+                Some(Told::Finished(finished)) => {
+                    self.finished.push(*finished);
+                    self.open = self.open.saturating_sub(1);
+                    self.over = self.open == 0;
+                    None
+                }
+                None => {
+                    self.over = true;
+                    self.is_cut_off = self.open > 0;
+                    None
+                }
+            };
+            if found.is_some() {
+                return Poll::Ready(found);
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// What is found next; `None` when the lookup is over. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<T> {
+        poll_fn(|context| self.poll_next(context)).await
     }
 
     /// Waits for the end, and says how it went in each family; nothing if it was cancelled before
@@ -146,7 +193,7 @@ impl Search {
     }
 }
 
-impl Drop for Search {
+impl<T> Drop for Search<T> {
     fn drop(&mut self) {
         if !self.over {
             self.cancel();
@@ -155,18 +202,15 @@ impl Drop for Search {
 }
 
 #[cfg(feature = "stream")]
-impl futures_core::Stream for Search {
-    type Item = SocketAddr;
+impl<T: Find> futures_core::Stream for Search<T> {
+    type Item = T;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<SocketAddr>> {
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         Search::poll_next(&mut self, context)
     }
 }
 
-impl fmt::Debug for Search {
+impl<T> fmt::Debug for Search<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { over, finished, .. } = self;
         f.debug_struct("Search")

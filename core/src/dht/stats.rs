@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::dht::size::NetworkSize;
 use crate::id::Id;
 use crate::machine::Ignored;
 
@@ -88,6 +89,8 @@ pub struct Status {
     pub external_votes: (u8, u8),
     /// Whether somebody whom we never contacted asked us something: proof that we can be reached.
     pub reachable: bool,
+    /// How large the network is, judged by the lookups that have ended.
+    pub network: Option<NetworkSize>,
     /// The median and the 90th percentile of round trips.
     pub rtt: (Duration, Duration),
 }

@@ -66,6 +66,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             external: agreed.map(|agreed| agreed.addr),
             external_votes: agreed.map_or((0, 0), |agreed| (agreed.votes, agreed.of)),
             reachable: self.reachable,
+            network: self.census.size(),
             rtt: (self.queries.round_trips.quantile(500), self.queries.round_trips.quantile(900)),
         }
     }
