@@ -228,7 +228,7 @@ impl Keep {
 /// A torrent that is followed (BEP 46), as long as this lives and is asked for the next change.
 pub struct Follow {
     again: Again<Option<Change>>,
-    begin: Box<dyn Fn(Duration, Option<Change>) -> Step<Option<Change>> + Send>,
+    begin: Box<Look>,
     known: Option<Change>,
 }
 
@@ -256,6 +256,9 @@ impl Follow {
         }
     }
 }
+
+/// Looks again after a while, knowing what it was.
+type Look = dyn Fn(Duration, Option<Change>) -> Step<Option<Change>> + Send;
 
 type Step<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod items;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use clap::{Parser, Subcommand};
 use tinybt_std::core::Id;
 use tinybt_std::core::dht::Port;
 use tinybt_std::core::tracker::TrackerUrl;
+
+pub(crate) use items::{Follow, Get, Put, Size};
 
 /// Finds BitTorrent peers.
 #[derive(Debug, Parser)]
@@ -21,6 +25,9 @@ Examples:
   tinybt peers 'magnet:?xt=urn:btih:...' --plain | head -5
   tinybt announce debian.torrent --port 6881
   tinybt scrape debian.torrent
+  tinybt scrape --dht 2b66980093bc11806fab50cb3cb41835b95a0362
+  tinybt put 'Hello World!'           and get it back by the target that is printed
+  tinybt put --key my.key --salt news 'Hello again'
   tinybt tracker --bind 127.0.0.1:6969
   tinybt node --bind 0.0.0.0:6881 --state dht.state
 
@@ -37,10 +44,18 @@ pub(crate) enum Command {
     Peers(Peers),
     /// Tell trackers and the DHT that we are a peer of a torrent, until Ctrl-C.
     Announce(Announce),
-    /// Ask trackers how many are in a swarm.
+    /// Ask trackers, or the DHT, how many are in a swarm.
     Scrape(Scrape),
     /// Run a small tracker, over UDP and HTTP, until Ctrl-C.
     Tracker(Tracker),
+    /// Find an item that the DHT stores (BEP 44).
+    Get(Get),
+    /// Store an item in the DHT (BEP 44).
+    Put(Put),
+    /// Follow a torrent that changes (BEP 46).
+    Follow(Follow),
+    /// Say how large the network is.
+    Size(Size),
     /// Ask a node whether it is there.
     Ping(Ping),
     /// Find the nodes closest to an id, or ask one node for them.
@@ -198,12 +213,17 @@ pub(crate) struct Scrape {
     pub(crate) tracker: Vec<String>,
     #[command(flatten)]
     pub(crate) http: Http,
-    /// Address and port of the socket for UDP trackers [default: any].
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub(crate) bind: Vec<SocketAddr>,
+    /// Ask the DHT, and no trackers (BEP 33).
+    #[arg(long, conflicts_with = "tracker")]
+    pub(crate) dht: bool,
+    #[command(flatten)]
+    pub(crate) join: Join,
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+    /// With --dht, give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tinybt_std::core::dht::End;
-use tinybt_std::{Dht, Finished, Found as Next, Search};
+use tinybt_std::{Dht, Find, Finished, Found as Next, Search};
 
 use crate::exit::{Failure, Found, interrupted};
 use crate::options;
@@ -18,22 +18,22 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Hands out each peer. Returns when the first came.
-    pub(crate) fn follow(
+    /// Hands out each peer or item. Returns when the first came.
+    pub(crate) fn follow<T: Find>(
         &self,
-        search: &mut Search,
+        search: &mut Search<T>,
         output: &Output,
-        mut each: impl FnMut(std::net::SocketAddr, &Output, Duration) -> std::io::Result<()>,
+        mut each: impl FnMut(T, &Output, Duration) -> std::io::Result<()>,
     ) -> Result<Option<Duration>, Failure> {
         let (mut first, mut count) = (None, 0u32);
         let mut ends = self.timeout;
         loop {
             let left = ends.saturating_sub(self.begun.elapsed());
             match search.next_within(left.min(Duration::from_millis(100))) {
-                Next::Peer(peer) => {
+                Next::Something(found) => {
                     first = first.or(Some(self.begun.elapsed()));
                     count += 1;
-                    each(peer, output, self.begun.elapsed())?;
+                    each(found, output, self.begun.elapsed())?;
                 }
                 Next::End => return Ok(first),
                 Next::Nothing => {}

@@ -4,19 +4,26 @@ mod announce;
 mod args;
 mod demo;
 mod exit;
+mod follow;
+mod get;
 mod http;
 mod input;
+mod key;
 mod lookup;
 mod node;
 mod options;
 mod output;
 mod peers;
+mod put;
 mod questions;
 mod scrape;
 mod sightings;
+mod size;
+mod swarms;
 mod testnet;
 mod trace;
 mod tracker;
+mod value;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,6 +57,10 @@ fn run(command: Command) -> Result<Found, Failure> {
         Command::Announce(args) => announce::run(&args),
         Command::Scrape(args) => scrape::run(&args),
         Command::Tracker(args) => tracker::run(&args),
+        Command::Get(args) => get::run(&args),
+        Command::Put(args) => put::run(&args),
+        Command::Follow(args) => follow::run(&args),
+        Command::Size(args) => size::run(&args),
         Command::Ping(args) => questions::ping(&args),
         Command::FindNode(args) => questions::find_node(&args),
         Command::Node(args) => node::run(&args),

@@ -13,14 +13,20 @@ use crate::exit::{Failure, Found, interrupted};
 use crate::input;
 use crate::options;
 use crate::output::{Output, plural};
+use crate::swarms;
 
 /// A tracker, and what it is asked for.
 type Asked = (String, Vec<InfoHash>);
 
 pub(crate) fn run(args: &Scrape) -> Result<Found, Failure> {
+    if args.dht {
+        return swarms::run(args);
+    }
     let asked = whom_to_ask(args)?;
-    let finder =
-        options::sockets(&args.bind)?.http(options::http(&args.http)?).without_dht().finder()?;
+    let finder = options::sockets(&args.join.bind)?
+        .http(options::http(&args.http)?)
+        .without_dht()
+        .finder()?;
     let output = Output::new(Format { json: args.json, plain: false });
     // All at once: one that is dead keeps nobody waiting, and Ctrl-C is heard.
     let (tell, told) = channel();

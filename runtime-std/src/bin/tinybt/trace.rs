@@ -16,7 +16,7 @@ pub(crate) fn write(path: &Path, finished: &[Finished]) -> Result<(), Failure> {
     for hop in finished.iter().flat_map(|finished| &finished.trace) {
         let outcome = match hop.rtt {
             None => "silent",
-            Some(_) if hop.refused => "refused",
+            Some(_) if hop.refused.is_some() => "refused",
             Some(_) => "answered",
         };
         let line = json!({
@@ -28,6 +28,7 @@ pub(crate) fn write(path: &Path, finished: &[Finished]) -> Result<(), Failure> {
             "question": if hop.announce { "announce" } else { "search" },
             "repeat": hop.repeat,
             "outcome": outcome,
+            "error": hop.refused,
             "peers": hop.peers,
             "nodes": hop.nodes,
         });
