@@ -21,15 +21,23 @@ pub(crate) enum Verdict<'a> {
     Foreign(ReplyKind),
 }
 
-/// Judges a query that came from `from` to a node of `family`.
-pub(crate) fn judge<'a>(query: &Query<'a>, from: SocketAddr, family: Family) -> Verdict<'a> {
-    try_judge(query, from, family).unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+/// Judges a query that came from `from` to a node of `family`, which `scrapes` if its store can tell
+/// what BEP 33 and BEP 51 ask for.
+pub(crate) fn judge<'a>(
+    query: &Query<'a>,
+    from: SocketAddr,
+    family: Family,
+    scrapes: bool,
+) -> Verdict<'a> {
+    try_judge(query, from, family, scrapes)
+        .unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
 }
 
 fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
+    scrapes: bool,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
     let want = wanted(query, family);
@@ -39,8 +47,8 @@ fn try_judge<'a>(
         b"get_peers" => Verdict::Reply(ReplyKind::Peers {
             info_hash: query.info_hash()?,
             want,
-            no_seed: query.no_seed(),
-            scrape: query.scrape(),
+            no_seed: scrapes && query.no_seed(),
+            scrape: scrapes && query.scrape(),
         }),
         b"announce_peer" => {
             let port = if query.implied_port() { from.port() } else { query.port()? };
@@ -51,7 +59,7 @@ fn try_judge<'a>(
                 seed: query.seed(),
             }
         }
-        b"sample_infohashes" => {
+        b"sample_infohashes" if scrapes => {
             Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
         }
         // Nodes for an answer would look like success.
