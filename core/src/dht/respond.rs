@@ -24,14 +24,23 @@ pub(crate) enum Verdict<'a> {
     Foreign(ReplyKind),
 }
 
-/// Judges a query that came from `from` to a node of `family`, which keeps items or does not.
+/// What a node serves beyond BEP 5.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Serves {
+    /// It keeps items (BEP 44).
+    pub(crate) items: bool,
+    /// Its store can tell what BEP 33 and BEP 51 ask for.
+    pub(crate) scrapes: bool,
+}
+
+/// Judges a query that came from `from` to a node of `family`.
 pub(crate) fn judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
-    keeps_items: bool,
+    serves: Serves,
 ) -> Verdict<'a> {
-    let verdict = try_judge(query, from, family, keeps_items);
+    let verdict = try_judge(query, from, family, serves);
     verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
 }
 
@@ -39,7 +48,7 @@ fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
-    keeps_items: bool,
+    serves: Serves,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
     let want = wanted(query, family);
@@ -49,8 +58,8 @@ fn try_judge<'a>(
         b"get_peers" => Verdict::Reply(ReplyKind::Peers {
             info_hash: query.info_hash()?,
             want,
-            no_seed: query.no_seed(),
-            scrape: query.scrape(),
+            no_seed: serves.scrapes && query.no_seed(),
+            scrape: serves.scrapes && query.scrape(),
         }),
         b"announce_peer" => {
             let port = if query.implied_port() { from.port() } else { query.port()? };
@@ -61,14 +70,14 @@ fn try_judge<'a>(
                 seed: query.seed(),
             }
         }
-        b"sample_infohashes" => {
+        b"sample_infohashes" if serves.scrapes => {
             Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
         }
-        b"get" if keeps_items => {
+        b"get" if serves.items => {
             let (target, seq) = (query.target()?, query.sequence());
             Verdict::Reply(ReplyKind::Item { target, want, seq })
         }
-        b"put" if keeps_items => {
+        b"put" if serves.items => {
             let (item, cas) = put(query)?;
             Verdict::Put { item, cas, token: query.token()? }
         }

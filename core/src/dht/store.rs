@@ -30,9 +30,15 @@ pub const PEER_TTL: Duration = Duration::from_secs(45 * 60);
 
 /// Where a node keeps the peers that others announce.
 ///
-/// A store of one's own needs the first two methods and the last; with the others it serves what
-/// BEP 33 and BEP 51 add.
+/// A store of one's own needs [`announce`](Self::announce), [`peers`](Self::peers) and
+/// [`counts`](Self::counts); with [`SCRAPES`](Self::SCRAPES) and the others it serves what BEP 33
+/// and BEP 51 add.
 pub trait PeerStore {
+    /// Whether scrapes and `noseed` (BEP 33) and samples (BEP 51) are served. Where they are not,
+    /// nothing of that is asked or compiled in, and `sample_infohashes` is a method that is not
+    /// known.
+    const SCRAPES: bool = false;
+
     /// Takes in an announce whose token was good.
     fn announce(
         &mut self,
@@ -67,7 +73,7 @@ pub trait PeerStore {
     }
 
     /// The filters that a swarm's peers are counted by (BEP 33); `None` where the swarm is not
-    /// known, or nothing is counted.
+    /// known.
     fn scrape(&mut self, now: Instant, info_hash: InfoHash) -> Option<Scrape> {
         let _ = (now, info_hash);
         None
@@ -82,18 +88,12 @@ pub trait PeerStore {
         true
     }
 
-    /// Up to `most` info-hashes of swarms that have peers (BEP 51): all of them where they fit,
-    /// else a fair sample, which is the same until the `interval` is over. `random` decides when a
-    /// new one is drawn. `None` where there are no samples to be had.
-    fn sample(
-        &mut self,
-        now: Instant,
-        most: usize,
-        interval: Duration,
-        random: u64,
-    ) -> Option<Sample<'_>> {
+    /// Up to `most` info-hashes, at most [`SAMPLES_MAX`](crate::limits::SAMPLES_MAX), of swarms that
+    /// have peers (BEP 51): all of them where they fit, else a fair sample, which is the same until
+    /// the `interval` is over. `random` decides when a new one is drawn.
+    fn sample(&mut self, now: Instant, most: usize, interval: Duration, random: u64) -> Sample<'_> {
         let _ = (now, most, interval, random);
-        None
+        Sample::default()
     }
 
     /// How much is stored.
@@ -145,4 +145,18 @@ pub struct StoreCounts {
     pub swarms: usize,
     /// Peers in all of them, expired ones that were not swept yet included.
     pub peers: usize,
+}
+
+/// Lots to draw: Steele, Lea and Flood's SplitMix. What it begins with cannot be foreseen, so what
+/// it makes of that need not be better.
+struct Lots(u64);
+
+impl Lots {
+    /// A number below `bound`.
+    fn draw(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ mixed >> 31) % bound.max(1) as u64) as usize
+    }
 }

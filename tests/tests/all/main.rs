@@ -18,6 +18,7 @@ mod magnet;
 mod metainfo;
 mod network;
 mod policy;
+mod scrape;
 mod scripts;
 mod shunned;
 mod store_model;

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use tinybt_core::dht::store::{
-    PEER_TTL, Packed, PeerMap, PeerMapLimits, PeerRing, PeerStore, Scrape, Stored,
+    PEER_TTL, Packed, PeerMap, PeerMapLimits, PeerRing, PeerStore, Sample, Scrape, Stored,
 };
 use tinybt_core::limits::FILTERED_MAX;
 use tinybt_core::wire::compact::read_peer;
@@ -127,7 +127,7 @@ fn agrees(mut store: impl PeerStore, family: Family, most: usize, deeds: &[Deed]
             }
             Deed::Sample { most, random } => {
                 let all = model.swarms(now);
-                let sample = store.sample(now, most, INTERVAL, random).unwrap();
+                let sample = store.sample(now, most, INTERVAL, random);
                 assert_eq!(sample.stored, all.len());
                 assert!(sample.left <= INTERVAL && !sample.left.is_zero());
                 let chunks = sample.packed.chunks_exact(20);
@@ -209,7 +209,7 @@ fn sampled(mut store: impl PeerStore, swarms: u8, most: usize) -> BTreeMap<[u8; 
     let mut times = BTreeMap::new();
     for (round, random) in (0..2_000).zip((0u64..).map(|n| tinybt_tests::net::mix(9, &[n]))) {
         let now = start + Duration::from_millis(1_000 + round * 10);
-        let sample = store.sample(now, most, Duration::from_millis(10), random).unwrap();
+        let sample = store.sample(now, most, Duration::from_millis(10), random);
         assert_eq!((sample.packed.len(), sample.stored), (most * 20, usize::from(swarms)));
         for hash in sample.packed.chunks_exact(20) {
             *times.entry(hash.try_into().unwrap()).or_default() += 1;
@@ -235,20 +235,20 @@ fn every_swarm_has_its_share_of_being_sampled() {
 fn a_sample_begun_with_little_is_not_kept_for_long() {
     let mut store = PeerMap::new(Family::V4, roomy());
     let at = Instant::from_secs(10);
-    assert_eq!(store.sample(at, 20, INTERVAL, 1).unwrap().packed, []);
+    assert_eq!(store.sample(at, 20, INTERVAL, 1).packed, []);
     for swarm in 0..90 {
         store.announce(at, InfoHash([swarm; 20]), peer(Family::V4, 0), false);
     }
-    let first = store.sample(at, 20, INTERVAL, 2).unwrap().packed.to_vec();
+    let first = store.sample(at, 20, INTERVAL, 2).packed.to_vec();
     assert_eq!(first.len(), 400);
     let later = Instant::from_secs(609);
-    let sample = store.sample(later, 20, INTERVAL, 3).unwrap();
+    let sample = store.sample(later, 20, INTERVAL, 3);
     assert_eq!((sample.packed, sample.left), (&first[..], Duration::from_secs(1)));
-    let next = store.sample(Instant::from_secs(610), 20, INTERVAL, 4).unwrap();
+    let next = store.sample(Instant::from_secs(610), 20, INTERVAL, 4);
     assert_ne!(next.packed, first);
     assert_eq!(next.left, INTERVAL);
     let end = at + PEER_TTL;
-    assert_eq!(store.sample(end, 20, INTERVAL, 5).unwrap().stored, 0, "expired ones do not count");
+    assert_eq!(store.sample(end, 20, INTERVAL, 5).stored, 0, "expired ones do not count");
     assert_eq!(store.counts().swarms, 0);
 }
 
@@ -293,6 +293,7 @@ fn a_store_of_ones_own_needs_three_methods() {
     let now = Instant::EPOCH;
     assert_eq!(Own.downloaders(now, hash(1), Family::V4, 9, 0).runs[0].len(), 6);
     assert_eq!(Own.scrape(now, hash(1)), None);
-    assert_eq!(Own.sample(now, 9, INTERVAL, 0), None);
+    assert_eq!(Own.sample(now, 9, INTERVAL, 0), Sample::default());
+    const { assert!(!Own::SCRAPES) };
     assert!(Own.accepts(now, hash(1), Ipv4Addr::LOCALHOST.into()));
 }

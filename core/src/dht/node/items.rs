@@ -15,6 +15,7 @@ use rand_core::CryptoRng;
 use crate::dht::item::{Item, ItemError};
 use crate::dht::items::{Change, ItemStore, Stored, weigh};
 use crate::dht::node::Node;
+use crate::dht::node::replies::ClosestNodes;
 use crate::dht::node::rows::ReplyKind;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
@@ -101,8 +102,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let item_len = stored.map_or(0, |stored| len_of(&told(&stored, seq, room)));
 
         let left = bytes.len().saturating_sub(item_len);
-        let closest = self.closest_to(now, target, want, left, other);
-        let (nodes, nodes6) = closest.by_family();
+        let mut closest = ClosestNodes::default();
+        self.closest_to(now, target, want, left, other, &mut closest);
+        let (nodes, nodes6) = closest.by_family(self.config.family, want);
 
         let item = self.items.get(now, target).map(|stored| told(&stored, seq, room));
         self.stats.items_told += u64::from(item.is_some_and(|item| item.value.is_some()));

@@ -18,7 +18,7 @@ use crate::dht::node::Node;
 use crate::dht::node::rows::{
     AskState, Asker, Flight, QuestionRow, QuestionState, ReplyKind, ReplyRow,
 };
-use crate::dht::respond::{self, Verdict};
+use crate::dht::respond::{self, Serves, Verdict};
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
@@ -81,7 +81,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return Err(Ignored::Full);
         }
         let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
-        let verdict = respond::judge(query, from, self.config.family, self.items.keeps());
+        let serves = Serves { items: self.items.keeps(), scrapes: S::Peers::SCRAPES };
+        let verdict = respond::judge(query, from, self.config.family, serves);
         self.sources.spend(now, from.ip());
         self.count_query(query.method);
 

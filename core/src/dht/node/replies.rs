@@ -20,8 +20,6 @@ use crate::limits::{K, SAMPLE_INTERVAL_MAX, SAMPLES_MAX};
 use crate::time::Instant;
 use crate::wire::krpc::{self, Answer, EncodeError, Envelope, Filters, SampleInfo, Values, Want};
 
-type Closest = Vec<Contact, K>;
-
 /// What stands around the nodes in a message: ids, token, address, keys.
 const FRAME: usize = 160;
 
@@ -50,8 +48,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         want: Want,
         other: Option<&S::Table>,
     ) -> Result<usize, EncodeError> {
-        let closest = self.closest_to(now, target, want, bytes.len(), other);
-        let (nodes, nodes6) = closest.by_family();
+        let mut closest = ClosestNodes::default();
+        self.closest_to(now, target, want, bytes.len(), other, &mut closest);
+        let (nodes, nodes6) = closest.by_family(self.config.family, want);
         let answer = Answer { id: self.id, nodes, nodes6, ..Answer::default() };
         krpc::encode_response(bytes, envelope, &answer)
     }
@@ -69,7 +68,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let (id, family, info_hash) = (self.id, self.config.family, asked.info_hash);
         let room = bytes.len();
         let scrape = match room.checked_sub(FRAME + FILTERS) {
-            Some(_) if asked.scrape => self.peers.scrape(now, info_hash),
+            Some(_) if S::Peers::SCRAPES && asked.scrape => self.peers.scrape(now, info_hash),
             _ => None,
         };
         self.stats.scrapes += u64::from(scrape.is_some());
@@ -77,14 +76,15 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             None => (want, room),
             Some(_) => (only_one(want, family), room - FILTERS),
         };
-        let closest = self.closest_to(now, info_hash.as_id(), want, room, other);
-        let (nodes, nodes6) = closest.by_family();
+        let mut closest = ClosestNodes::default();
+        self.closest_to(now, info_hash.as_id(), want, room, other, &mut closest);
+        let (nodes, nodes6) = closest.by_family(family, want);
         let token = self.tokens.make(now, asked.from, &info_hash);
         // A fair sample is one that begins elsewhere for everybody.
         let start = u32::from_le_bytes(token.first_chunk().copied().unwrap_or([0; 4]));
         let accepts = self.peers.accepts(now, info_hash, asked.from);
         let most = room / (family.peer_len() + 2);
-        let packed = match asked.no_seed {
+        let packed = match S::Peers::SCRAPES && asked.no_seed {
             false => self.peers.peers(now, info_hash, family, most, start),
             true => self.peers.downloaders(now, info_hash, family, most, start),
         };
@@ -106,8 +106,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         krpc::encode_response(bytes, envelope, &answer)
     }
 
-    /// Info-hashes of stored swarms, and nodes (BEP 51); the latter alone where the store has no
-    /// samples, so that nobody takes it for an empty one.
+    /// Info-hashes of stored swarms, and nodes (BEP 51).
     pub(super) fn write_samples(
         &mut self,
         now: Instant,
@@ -117,15 +116,21 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         want: Want,
         other: Option<&S::Table>,
     ) -> Result<usize, EncodeError> {
+        if !S::Peers::SCRAPES {
+            // Never asked for.
+            return Err(EncodeError::NoRoom);
+        }
         let room = bytes.len().saturating_sub(SAMPLES_FRAME);
-        let closest = self.closest_to(now, target, want, room, other);
-        let (nodes, nodes6) = closest.by_family();
-        let most = (room.saturating_sub(FRAME + closest.len()) / 20).min(SAMPLES_MAX);
+        let family = self.config.family;
+        let mut closest = ClosestNodes::default();
+        self.closest_to(now, target, want, room, other, &mut closest);
+        let (nodes, nodes6) = closest.by_family(family, want);
+        let most = (room.saturating_sub(FRAME + closest.len(family)) / 20).min(SAMPLES_MAX);
         let interval = self.config.sample_interval;
         let random = self.random.next_u64();
         let sample = self.peers.sample(now, most, interval.min(SAMPLE_INTERVAL_MAX), random);
-        self.stats.samples += u64::from(sample.is_some());
-        let samples = sample.map(|sample| SampleInfo {
+        self.stats.samples += 1;
+        let samples = Some(SampleInfo {
             interval: sample.left.as_millis().div_ceil(1_000) as i64,
             stored: sample.stored as i64,
             packed: sample.packed,
@@ -135,6 +140,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     /// The closest nodes of the families that are wanted, as many as fit into `room`.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn closest_to(
         &self,
         now: Instant,
@@ -142,10 +148,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         want: Want,
         room: usize,
         other: Option<&S::Table>,
-    ) -> ClosestNodes {
+        closest: &mut ClosestNodes,
+    ) {
         let family = self.config.family;
-        let mut closest =
-            ClosestNodes { family, want, own: Closest::new(), others: Closest::new() };
         let mut room = room.saturating_sub(FRAME);
         let wants = |family| if family == Family::V4 { want.v4 } else { want.v6 };
         if wants(family) {
@@ -159,30 +164,31 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             other.closest(now, target, Quality::Good, others);
             others.truncate(room / family.other().contact_len());
         }
-        closest
     }
 }
 
-/// Nodes for a reply.
+/// Nodes for a reply: of our family and of the other.
+#[derive(Default)]
 pub(super) struct ClosestNodes {
-    family: Family,
-    want: Want,
-    own: Closest,
-    others: Closest,
+    own: Vec<Contact, K>,
+    others: Vec<Contact, K>,
 }
 
 impl ClosestNodes {
     /// Bytes of all of them.
-    fn len(&self) -> usize {
-        self.own.len() * self.family.contact_len()
-            + self.others.len() * self.family.other().contact_len()
+    fn len(&self, family: Family) -> usize {
+        self.own.len() * family.contact_len() + self.others.len() * family.other().contact_len()
     }
 
     /// `nodes` and `nodes6`, each present if it was wanted (BEP 32).
-    pub(super) fn by_family(&self) -> (Option<&[Contact]>, Option<&[Contact]>) {
+    pub(super) fn by_family(
+        &self,
+        family: Family,
+        want: Want,
+    ) -> (Option<&[Contact]>, Option<&[Contact]>) {
         let (own, others) = (&*self.own, &*self.others);
-        let (v4, v6) = if self.family == Family::V4 { (own, others) } else { (others, own) };
-        (self.want.v4.then_some(v4), self.want.v6.then_some(v6))
+        let (v4, v6) = if family == Family::V4 { (own, others) } else { (others, own) };
+        (want.v4.then_some(v4), want.v6.then_some(v6))
     }
 }
 

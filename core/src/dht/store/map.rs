@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::{PEER_TTL, Packed, PeerStore, Sample, Scrape, StoreCounts, Stored};
+use super::{Lots, PEER_TTL, Packed, PeerStore, Sample, Scrape, StoreCounts, Stored};
 use crate::contact::Family;
 use crate::dht::bloom::{Bits, Bloom, bits};
 use crate::id::{InfoHash, is_local};
@@ -108,6 +108,8 @@ impl PeerMap {
 }
 
 impl PeerStore for PeerMap {
+    const SCRAPES: bool = true;
+
     fn announce(
         &mut self,
         now: Instant,
@@ -201,13 +203,7 @@ impl PeerStore for PeerMap {
         most < FILTERED_MAX || swarm.of_host(peer, len).next().is_some()
     }
 
-    fn sample(
-        &mut self,
-        now: Instant,
-        most: usize,
-        interval: Duration,
-        random: u64,
-    ) -> Option<Sample<'_>> {
+    fn sample(&mut self, now: Instant, most: usize, interval: Duration, random: u64) -> Sample<'_> {
         if now.since(self.swept) >= SWEEP_SPACING {
             self.sweep(now);
         }
@@ -224,7 +220,7 @@ impl PeerStore for PeerMap {
         let left = self.sample.until.since(now).min(interval);
         let hashes = &self.sample.hashes;
         let packed = hashes.get(..most).unwrap_or(hashes).as_flattened();
-        Some(Sample { left: if stored <= most { interval } else { left }, stored, packed })
+        Sample { left: if stored <= most { interval } else { left }, stored, packed }
     }
 
     fn counts(&self) -> StoreCounts {
@@ -250,21 +246,14 @@ impl Drawn {
     /// Draws from `count` info-hashes; the same from the same ones with the same seed.
     fn draw<'a>(&mut self, hashes: impl Iterator<Item = &'a InfoHash>, count: usize) {
         self.hashes.clear();
-        let mut state = self.seed;
-        // Steele, Lea and Flood's SplitMix: the seed is unpredictable, what is made of it need not.
-        let mut below = |bound: usize| {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((mixed ^ mixed >> 31) % bound.max(1) as u64) as usize
-        };
+        let mut lots = Lots(self.seed);
         let mut wanted = SAMPLES_MAX.min(count);
         for (hash, left) in hashes.zip((1..=count).rev()) {
-            if below(left) < wanted {
+            if lots.draw(left) < wanted {
                 wanted -= 1;
                 let last = self.hashes.len();
                 self.hashes.push(hash.0);
-                self.hashes.swap(below(last + 1), last);
+                self.hashes.swap(lots.draw(last + 1), last);
             }
         }
     }
