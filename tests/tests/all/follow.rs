@@ -115,7 +115,7 @@ proptest! {
     ) {
         let link = Link::new(key, &salt).unwrap();
         prop_assert_eq!(link.target(), mutable_target(&key, &salt));
-        prop_assert_eq!(link.to_string().parse::<Link>().as_ref(), Ok(&link));
+        prop_assert_eq!(link.to_string().parse::<Link>(), Ok(link));
         prop_assert_eq!(torrent_of(&value_of(InfoHash(hash))), Some(InfoHash(hash)));
     }
 
