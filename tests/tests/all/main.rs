@@ -9,6 +9,7 @@ mod finder_hostile;
 mod follow;
 mod hostile;
 mod items;
+mod items_served;
 mod items_store;
 mod laws;
 mod leaves;
