@@ -24,22 +24,25 @@ pub(crate) enum Verdict<'a> {
     Foreign(ReplyKind),
 }
 
-/// Judges a query that came from `from` to a node of `family`, which keeps items or does not.
-pub(crate) fn judge<'a>(
-    query: &Query<'a>,
-    from: SocketAddr,
-    family: Family,
-    keeps_items: bool,
-) -> Verdict<'a> {
-    let verdict = try_judge(query, from, family, keeps_items);
-    verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+/// Judges a query that came from `from` to a node of `family`.
+pub(crate) fn judge<'a>(query: &Query<'a>, from: SocketAddr, family: Family) -> Verdict<'a> {
+    try_judge(query, from, family).unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+}
+
+/// Judges a query about items to a node that keeps some; `None` if it is about something else.
+pub(crate) fn judge_item<'a>(query: &Query<'a>, family: Family) -> Option<Verdict<'a>> {
+    let verdict = match query.method {
+        b"get" => get(query, family),
+        b"put" => put(query),
+        _ => return None,
+    };
+    Some(verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault))))
 }
 
 fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
-    keeps_items: bool,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
     let want = wanted(query, family);
@@ -56,14 +59,6 @@ fn try_judge<'a>(
                 seed: query.seed(),
             }
         }
-        b"get" if keeps_items => {
-            let (target, seq) = (query.target()?, query.sequence());
-            Verdict::Reply(ReplyKind::Item { target, want, seq })
-        }
-        b"put" if keeps_items => {
-            let (item, cas) = put(query)?;
-            Verdict::Put { item, cas, token: query.token()? }
-        }
         // Nodes for an answer would look like success.
         b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),
         b"" => Verdict::Reply(ReplyKind::Error { code: 203, text: "no method" }),
@@ -76,11 +71,19 @@ fn try_judge<'a>(
     })
 }
 
-/// What a `put` wants to have stored. A `target` beside it says nothing that the rest does not.
-fn put<'a>(query: &Query<'a>) -> Result<(Item<'a>, Option<i64>), Fault> {
+fn get<'a>(query: &Query<'a>, family: Family) -> Result<Verdict<'a>, Fault> {
+    query.id()?;
+    let (target, want) = (query.target()?, wanted(query, family));
+    Ok(Verdict::Reply(ReplyKind::Item { target, want, seq: query.sequence() }))
+}
+
+/// A `target` beside what is to be stored says nothing that the rest does not.
+fn put<'a>(query: &Query<'a>) -> Result<Verdict<'a>, Fault> {
+    query.id()?;
+    let token = query.token()?;
     let value = query.value().ok_or(Fault::Missing("v"))?;
     if query.argument(b"k").is_none() {
-        return Ok((Item::Immutable(value), None));
+        return Ok(Verdict::Put { item: Item::Immutable(value), cas: None, token });
     }
     // What is there and cannot be read must not count as absent.
     let is_there = |name: &[u8]| query.argument(name).is_some();
@@ -99,7 +102,7 @@ fn put<'a>(query: &Query<'a>) -> Result<(Item<'a>, Option<i64>), Fault> {
         value,
         signature: query.signature().ok_or(Fault::Wrong("sig"))?,
     };
-    Ok((Item::Mutable(item), cas))
+    Ok(Verdict::Put { item: Item::Mutable(item), cas, token })
 }
 
 /// The families that the asker wants nodes of: its own unless it says otherwise (BEP 32).
@@ -119,10 +122,6 @@ fn fault_reply(fault: Fault) -> ReplyKind {
         Fault::Missing("info_hash") | Fault::Wrong("info_hash") => "info_hash is not 20 bytes",
         Fault::Missing("port") | Fault::Wrong("port") => "port is not 1 to 65535",
         Fault::Missing("token") | Fault::Wrong("token") => "token is no string",
-        Fault::Missing("v") | Fault::Wrong("v") => "v is missing",
-        Fault::Wrong("k") => "k is not 32 bytes",
-        Fault::Wrong("sig") => "sig is not 64 bytes",
-        Fault::Wrong("seq") => "seq is no integer",
         Fault::Missing(_) => "an argument is missing",
         Fault::Wrong(_) => "an argument is wrong",
     };

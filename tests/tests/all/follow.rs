@@ -107,6 +107,8 @@ fn what_a_value_names() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn what_is_written_is_read(
         key in any::<[u8; 32]>(),

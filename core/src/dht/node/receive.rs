@@ -83,7 +83,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return Err(Ignored::Full);
         }
         let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
-        let verdict = respond::judge(query, from, self.config.family, self.items.keeps());
+        let family = self.config.family;
+        // Where none are kept, nothing of this is left.
+        let item = if self.items.keeps() { respond::judge_item(query, family) } else { None };
+        let verdict = item.unwrap_or_else(|| respond::judge(query, from, family));
         self.sources.spend(now, from.ip());
         self.count_query(query.method);
 
