@@ -36,7 +36,7 @@ pub(crate) fn judge_item<'a>(query: &Query<'a>, family: Family) -> Option<Verdic
         b"put" => put(query),
         _ => return None,
     };
-    Some(verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault))))
+    Some(verdict.unwrap_or_else(|fault| Verdict::Reply(item_fault_reply(fault))))
 }
 
 fn try_judge<'a>(
@@ -124,6 +124,19 @@ fn fault_reply(fault: Fault) -> ReplyKind {
         Fault::Missing("token") | Fault::Wrong("token") => "token is no string",
         Fault::Missing(_) => "an argument is missing",
         Fault::Wrong(_) => "an argument is wrong",
+    };
+    ReplyKind::Error { code: 203, text }
+}
+
+fn item_fault_reply(fault: Fault) -> ReplyKind {
+    let text = match fault {
+        Fault::Missing("v") => "v is missing",
+        Fault::Wrong("k") => "k is not 32 bytes",
+        Fault::Wrong("salt") => "salt is no string",
+        Fault::Wrong("seq") => "seq is no integer",
+        Fault::Wrong("sig") => "sig is not 64 bytes",
+        Fault::Wrong("cas") => "cas is no integer",
+        other => return fault_reply(other),
     };
     ReplyKind::Error { code: 203, text }
 }
