@@ -47,12 +47,14 @@ fn main() {
     let mut times: Vec<(&str, Vec<f64>)> = ["put, immutable", "put, mutable", "put again", "get"]
         .map(|name| (name, Vec::new()))
         .to_vec();
-    for n in 0..3_000 {
+    let put_immutable = |node: &mut TestNode, n: usize| {
         let value = value(n);
         let target = immutable_target(&value);
-        let token = self::token(&mut node, n, target);
-        let put = Question::PutImmutable { target, token: &token, value: &value };
-        times[0].1.push(exchange(&mut node, n, &put).0);
+        let token = self::token(node, n, target);
+        exchange(node, n, &Question::PutImmutable { target, token: &token, value: &value }).0
+    };
+    for n in 0..499 {
+        put_immutable(&mut node, n);
     }
     let salt = b"salt";
     let target = mutable_target(&key, salt);
@@ -75,6 +77,10 @@ fn main() {
         let get = Question::Get { target, seq: None, want: None };
         times[3].1.push(exchange(&mut node, 7, &get).0);
     }
+    for n in 499..3_499 {
+        times[0].1.push(put_immutable(&mut node, n));
+    }
+    assert_eq!(node.stats().items_told, 3_000);
     println!("{:?} items kept", node.status(NOW).items);
     for (name, mut times) in times {
         times.sort_by(f64::total_cmp);
