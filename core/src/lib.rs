@@ -6,7 +6,7 @@
 //! - `finder::Finder` (feature `http`) asks all sources of a torrent at once.
 //!
 //! Without features nothing is allocated. `alloc` adds rows on the heap, `http` what HTTP trackers
-//! say and the finder, `metainfo` `.torrent` files.
+//! say and the finder, `metainfo` `.torrent` files, `ed25519` keys and signatures of mutable items.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -15,7 +15,7 @@ pub const SCRAPE_MAX: usize = 74;
 /// a datagram, each run of 255 with two bytes before it.
 pub const URL_DATA_MAX: usize = DATAGRAM_MAX - 98 - 2 * 6;
 
-/// The largest reply we send: BEP 32 allows 1,024 bytes of payload.
+/// The largest reply we send, but for those with an item: BEP 32 allows 1,024 bytes of payload.
 pub const REPLY_MAX: usize = 1_024;
 
 /// The largest reply to `get` (BEP 44): an Ethernet frame of 1,500 bytes without the headers of IPv6

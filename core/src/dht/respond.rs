@@ -24,31 +24,33 @@ pub(crate) enum Verdict<'a> {
     Foreign(ReplyKind),
 }
 
-/// What a node serves beyond BEP 5.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Serves {
-    /// It keeps items (BEP 44).
-    pub(crate) items: bool,
-    /// Its store can tell what BEP 33 and BEP 51 ask for.
-    pub(crate) scrapes: bool,
-}
-
-/// Judges a query that came from `from` to a node of `family`.
+/// Judges a query that came from `from` to a node of `family`, which `scrapes` if its store can tell
+/// what BEP 33 and BEP 51 ask for.
 pub(crate) fn judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
-    serves: Serves,
+    scrapes: bool,
 ) -> Verdict<'a> {
-    let verdict = try_judge(query, from, family, serves);
+    let verdict = try_judge(query, from, family, scrapes);
     verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+}
+
+/// Judges a query about items to a node that keeps some; `None` if it is about something else.
+pub(crate) fn judge_item<'a>(query: &Query<'a>, family: Family) -> Option<Verdict<'a>> {
+    let verdict = match query.method {
+        b"get" => get(query, family),
+        b"put" => put(query),
+        _ => return None,
+    };
+    Some(verdict.unwrap_or_else(|fault| Verdict::Reply(item_fault_reply(fault))))
 }
 
 fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
-    serves: Serves,
+    scrapes: bool,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
     let want = wanted(query, family);
@@ -58,8 +60,8 @@ fn try_judge<'a>(
         b"get_peers" => Verdict::Reply(ReplyKind::Peers {
             info_hash: query.info_hash()?,
             want,
-            no_seed: serves.scrapes && query.no_seed(),
-            scrape: serves.scrapes && query.scrape(),
+            no_seed: scrapes && query.no_seed(),
+            scrape: scrapes && query.scrape(),
         }),
         b"announce_peer" => {
             let port = if query.implied_port() { from.port() } else { query.port()? };
@@ -70,16 +72,8 @@ fn try_judge<'a>(
                 seed: query.seed(),
             }
         }
-        b"sample_infohashes" if serves.scrapes => {
+        b"sample_infohashes" if scrapes => {
             Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
-        }
-        b"get" if serves.items => {
-            let (target, seq) = (query.target()?, query.sequence());
-            Verdict::Reply(ReplyKind::Item { target, want, seq })
-        }
-        b"put" if serves.items => {
-            let (item, cas) = put(query)?;
-            Verdict::Put { item, cas, token: query.token()? }
         }
         // Nodes for an answer would look like success.
         b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),
@@ -93,11 +87,19 @@ fn try_judge<'a>(
     })
 }
 
-/// What a `put` wants to have stored. A `target` beside it says nothing that the rest does not.
-fn put<'a>(query: &Query<'a>) -> Result<(Item<'a>, Option<i64>), Fault> {
+fn get<'a>(query: &Query<'a>, family: Family) -> Result<Verdict<'a>, Fault> {
+    query.id()?;
+    let (target, want) = (query.target()?, wanted(query, family));
+    Ok(Verdict::Reply(ReplyKind::Item { target, want, seq: query.sequence() }))
+}
+
+/// A `target` beside what is to be stored says nothing that the rest does not.
+fn put<'a>(query: &Query<'a>) -> Result<Verdict<'a>, Fault> {
+    query.id()?;
+    let token = query.token()?;
     let value = query.value().ok_or(Fault::Missing("v"))?;
     if query.argument(b"k").is_none() {
-        return Ok((Item::Immutable(value), None));
+        return Ok(Verdict::Put { item: Item::Immutable(value), cas: None, token });
     }
     // What is there and cannot be read must not count as absent.
     let is_there = |name: &[u8]| query.argument(name).is_some();
@@ -116,7 +118,7 @@ fn put<'a>(query: &Query<'a>) -> Result<(Item<'a>, Option<i64>), Fault> {
         value,
         signature: query.signature().ok_or(Fault::Wrong("sig"))?,
     };
-    Ok((Item::Mutable(item), cas))
+    Ok(Verdict::Put { item: Item::Mutable(item), cas, token })
 }
 
 /// The families that the asker wants nodes of: its own unless it says otherwise (BEP 32).
@@ -136,12 +138,21 @@ fn fault_reply(fault: Fault) -> ReplyKind {
         Fault::Missing("info_hash") | Fault::Wrong("info_hash") => "info_hash is not 20 bytes",
         Fault::Missing("port") | Fault::Wrong("port") => "port is not 1 to 65535",
         Fault::Missing("token") | Fault::Wrong("token") => "token is no string",
-        Fault::Missing("v") | Fault::Wrong("v") => "v is missing",
-        Fault::Wrong("k") => "k is not 32 bytes",
-        Fault::Wrong("sig") => "sig is not 64 bytes",
-        Fault::Wrong("seq") => "seq is no integer",
         Fault::Missing(_) => "an argument is missing",
         Fault::Wrong(_) => "an argument is wrong",
+    };
+    ReplyKind::Error { code: 203, text }
+}
+
+fn item_fault_reply(fault: Fault) -> ReplyKind {
+    let text = match fault {
+        Fault::Missing("v") => "v is missing",
+        Fault::Wrong("k") => "k is not 32 bytes",
+        Fault::Wrong("salt") => "salt is no string",
+        Fault::Wrong("seq") => "seq is no integer",
+        Fault::Wrong("sig") => "sig is not 64 bytes",
+        Fault::Wrong("cas") => "cas is no integer",
+        other => return fault_reply(other),
     };
     ReplyKind::Error { code: 203, text }
 }

@@ -123,6 +123,10 @@ impl fmt::Display for SignError {
 
 impl core::error::Error for SignError {}
 
+/// Whether signatures can be checked: the feature `ed25519`. Where they cannot, no mutable item is
+/// believed.
+pub const CAN_VERIFY: bool = cfg!(feature = "ed25519");
+
 /// Whether a signature of a message is the key's. Without the feature `ed25519` none is.
 pub fn verify(key: &[u8; 32], message: &[u8], signature: &Signature) -> bool {
     #[cfg(feature = "ed25519")]

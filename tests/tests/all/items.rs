@@ -208,7 +208,7 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
 
     /// Canonical is what a library that sorts gives back as it was.
     #[test]

@@ -12,6 +12,8 @@ mod homes;
 mod hostile;
 mod items;
 mod items_found;
+mod items_served;
+mod items_store;
 mod laws;
 mod leaves;
 mod magnet;

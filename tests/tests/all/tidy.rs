@@ -147,6 +147,13 @@ fn the_leaves_know_no_messages() {
 }
 
 #[test]
+fn items_know_bencoding_and_no_messages() {
+    let names = ["dht/item", "dht/items", "dht/signing", "follow"];
+    absent("core/src", is_one_of(&names), &["krpc", "Machine"]);
+    absent("core/src", is_one_of(&["dht/item", "dht/signing", "follow"]), &["Instant", "Duration"]);
+}
+
+#[test]
 fn the_lookup_knows_no_clock() {
     absent("core/src", is_one_of(&["dht/lookup"]), &["Instant", "Duration", "crate::time"]);
 }

@@ -17,6 +17,7 @@ use crate::dht::items::{Change, ItemStore, Stored, weigh};
 use crate::dht::node::Node;
 use crate::dht::node::replies::ClosestNodes;
 use crate::dht::node::rows::ReplyKind;
+use crate::dht::signing::CAN_VERIFY;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
 use crate::time::Instant;
@@ -41,6 +42,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         };
         if let Err(error) = item.check_form() {
             return refused(error);
+        }
+        if !CAN_VERIFY && matches!(item, Item::Mutable(_)) {
+            return ReplyKind::Error { code: 204, text: "mutable items are not kept" };
         }
         let target = item.target();
         if !self.tokens.check(now, from, &InfoHash(target.0), token) {

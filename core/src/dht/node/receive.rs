@@ -18,7 +18,7 @@ use crate::dht::node::Node;
 use crate::dht::node::rows::{
     AskState, Asker, Flight, QuestionRow, QuestionState, ReplyKind, ReplyRow,
 };
-use crate::dht::respond::{self, Serves, Verdict};
+use crate::dht::respond::{self, Verdict};
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
@@ -81,8 +81,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return Err(Ignored::Full);
         }
         let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
-        let serves = Serves { items: self.items.keeps(), scrapes: S::Peers::SCRAPES };
-        let verdict = respond::judge(query, from, self.config.family, serves);
+        let family = self.config.family;
+        // Where none are kept, nothing of this is left.
+        let item = if self.items.keeps() { respond::judge_item(query, family) } else { None };
+        let verdict =
+            item.unwrap_or_else(|| respond::judge(query, from, family, S::Peers::SCRAPES));
         self.sources.spend(now, from.ip());
         self.count_query(query.method);
 
