@@ -83,6 +83,15 @@ pub struct Pair<T> {
     pub v6: Option<T>,
 }
 
+impl From<LookupId> for Pair<LookupId> {
+    fn from(lookup: LookupId) -> Self {
+        match lookup.family() {
+            Family::V4 => Self { v4: Some(lookup), v6: None },
+            Family::V6 => Self { v4: None, v6: Some(lookup) },
+        }
+    }
+}
+
 impl<T: Copy + PartialEq> Pair<T> {
     /// Whether it is one of the two.
     pub fn contains(&self, one: T) -> bool {
