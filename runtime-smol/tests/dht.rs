@@ -12,7 +12,7 @@ use smol::future::{FutureExt, poll_once, yield_now};
 use smol::stream::StreamExt;
 use smol::{LocalExecutor, Timer, block_on};
 use tinybt_smol::core::budget::Rate;
-use tinybt_smol::core::dht::{Config, End, Heap, Port, Question};
+use tinybt_smol::core::dht::{Config, End, Heap, Port, Question, Status};
 use tinybt_smol::core::wire::krpc::{self, Body};
 use tinybt_smol::core::{Id, InfoHash};
 use tinybt_smol::{Builder, Dht, Error, Reply, Running};
@@ -196,6 +196,28 @@ fn names_that_do_not_resolve_hurt_nobody() {
         assert_eq!(dht.unresolved().await.unwrap().len(), 2);
         // They are looked up again in a while, and that keeps nothing alive.
         dht.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn several_addresses_are_one_handle_and_a_node_each() {
+    on_one_thread(async |executor| {
+        let all = few(executor, 6);
+        let homes = local().bind("127.0.0.2:0".parse().unwrap());
+        let homes = start(executor, homes.bootstrap([addr(&all[0]).to_string()]));
+        let few = |(_, status, _): &(_, Status, _)| status.nodes_good < 5;
+        while homes.overview().await.unwrap().homes.iter().any(few) {
+            let _ = homes.ping(addr(&all[0])).await;
+        }
+        let info_hash = InfoHash([9; 20]);
+        for (local, status, _) in homes.overview().await.unwrap().homes {
+            assert_eq!(all[1].ping(local).await.unwrap().id, status.id);
+            let mut announce = homes.announce_from(local, info_hash, Port::Number(99)).unwrap();
+            assert!(announce.finish().await.unwrap()[0].outcome.stored >= 5);
+        }
+        let mut found: Vec<_> = all[2].get_peers(info_hash).unwrap().collect().await;
+        found.sort();
+        assert_eq!(found, ["127.0.0.1:99".parse().unwrap(), "127.0.0.2:99".parse().unwrap()]);
     });
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tinybt_std::core::dht::{End, Port, Question};
 use tinybt_std::core::wire::krpc::{self, Body};
 use tinybt_std::core::{Id, InfoHash};
-use tinybt_std::{Builder, Dht, Error, Found, Reply};
+use tinybt_std::{Builder, Dht, Error, Found, Reply, State};
 
 fn local() -> Builder {
     Dht::builder().bind("127.0.0.1:0".parse().unwrap()).private()
@@ -222,6 +222,66 @@ fn a_state_that_is_saved_is_whole() {
 }
 
 #[test]
+fn several_addresses_are_one_handle_and_a_node_each() {
+    let all = few(6);
+    let entry = addr(&all[0]).to_string();
+    let homes = local().bind("127.0.0.2:0".parse().unwrap()).bootstrap([entry]);
+    let homes = homes.start().unwrap();
+    let [first, second] = *homes.local_addrs() else { panic!("{:?}", homes.local_addrs()) };
+    assert_eq!(second.ip().to_string(), "127.0.0.2");
+    let begun = Instant::now();
+    while homes.overview().unwrap().homes.iter().any(|(_, status, _)| status.nodes_good < 5) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "too few nodes");
+        let _ = homes.ping(addr(&all[0]));
+    }
+    let overview = homes.overview().unwrap();
+    let ids: Vec<Id> = overview.homes.iter().map(|(_, status, _)| status.id).collect();
+    assert_eq!(overview.v4.unwrap().0.id, ids[0]);
+    for (local, id) in [first, second].into_iter().zip(ids) {
+        assert_eq!(all[1].ping(local).unwrap().id, id);
+    }
+    // Announced from each, found at each.
+    let info_hash = InfoHash([9; 20]);
+    for local in [first, second] {
+        let mut announce = homes.announce_from(local, info_hash, Port::Number(99)).unwrap();
+        let finished = announce.finish().unwrap();
+        assert!(finished.len() == 1 && finished[0].outcome.stored >= 5, "{finished:?}");
+    }
+    let mut found: Vec<_> = all[2].get_peers(info_hash).unwrap().collect();
+    found.sort();
+    assert_eq!(found, ["127.0.0.1:99".parse().unwrap(), "127.0.0.2:99".parse().unwrap()]);
+    let nowhere: SocketAddr = "127.0.0.3:1".parse().unwrap();
+    let error = homes.announce_from(nowhere, info_hash, Port::Implied);
+    assert!(matches!(error, Err(Error::Address(addr)) if addr == nowhere));
+}
+
+#[test]
+fn each_address_begins_with_the_state_of_its_own() {
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("homes.state");
+    let _ = std::fs::remove_file(&path);
+    let run = |ips: &[&str]| {
+        let bind = |builder: Builder, ip: &&str| builder.bind(format!("{ip}:0").parse().unwrap());
+        let builder = ips.iter().fold(Dht::builder().private(), bind);
+        let dht = builder.state(&path).start().unwrap();
+        let homes = dht.overview().unwrap().homes;
+        dht.stop().unwrap();
+        homes.into_iter().map(|(_, status, _)| status.id).collect::<Vec<_>>()
+    };
+    let load = || State::load(&path).unwrap().unwrap();
+    let alone = run(&["127.0.0.1"]);
+    // A file as it was before there could be several.
+    assert!(load().v4.is_some() && load().homes.is_empty());
+    let both = run(&["127.0.0.1", "127.0.0.2"]);
+    assert_eq!(both[0], alone[0]);
+    let homes: Vec<String> = load().homes.into_keys().collect();
+    assert!(homes.len() == 1 && homes[0].starts_with("127.0.0.2:"), "{homes:?}");
+    let reversed = run(&["127.0.0.2", "127.0.0.1"]);
+    assert_eq!(reversed, [both[1], both[0]]);
+    let with_another = run(&["127.0.0.3", "127.0.0.1", "127.0.0.2"]);
+    assert_eq!(with_another[1], both[0]);
+}
+
+#[test]
 fn a_search_is_cancelled_whenever_that_is() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let entry = silent.local_addr().unwrap().to_string();
@@ -274,7 +334,8 @@ fn a_handler_may_fail_and_may_want_an_end() {
 
 #[test]
 fn what_cannot_work_is_refused_at_the_start() {
-    let two = local().bind("127.0.0.1:0".parse().unwrap()).start();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let two = Dht::builder().socket(socket.try_clone().unwrap()).socket(socket).start();
     assert!(matches!(two, Err(Error::TwoSockets(_))));
     let impatient = local().configure(|config| config.timeout_max = Duration::from_millis(50));
     let impatient = impatient.bootstrap(["127.0.0.1:9"]).start().unwrap();

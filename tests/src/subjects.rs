@@ -169,7 +169,9 @@ impl Subject for HomesSubject {
     fn make(&self) -> Self::Machine {
         let mut dual = Dual::new(None, None);
         for (local, seed) in self.locals().into_iter().zip(10..) {
-            let mut node = make(Config::new(Family::of(&local)), seed);
+            let mut config = Config::new(Family::of(&local));
+            config.foreign_methods = true;
+            let mut node = make(config, seed);
             if seed % 2 == 0 {
                 // Some begin with what others lend them.
                 node = Node::new(node.config().clone(), small(), ChaCha8Rng::seed_from_u64(seed));

@@ -86,6 +86,15 @@ pub struct Pair<T> {
     pub v6: Option<T>,
 }
 
+impl From<LookupId> for Pair<LookupId> {
+    fn from(lookup: LookupId) -> Self {
+        match lookup.family() {
+            Family::V4 => Self { v4: Some(lookup), v6: None },
+            Family::V6 => Self { v4: None, v6: Some(lookup) },
+        }
+    }
+}
+
 impl<T: Copy + PartialEq> Pair<T> {
     /// Whether it is one of the two.
     pub fn contains(&self, one: T) -> bool {
@@ -105,7 +114,7 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
         let mut dual = Self { v4: Homes::new(), v6: Homes::new(), turn: 0, lookups: 0 };
         for (homes, node) in [(&mut dual.v4, v4), (&mut dual.v6, v6)] {
             // The first of its family has a place.
-            let _ = node.map(|node| push(homes, Home { local: None, node }));
+            let _ = node.map(|node| push(homes, Home::new(None, node)));
         }
         dual
     }
@@ -127,22 +136,22 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
             return Err(HomeError::Family);
         }
         let homes = self.of_mut(family);
-        if homes.iter().any(|home| home.local == Some(local)) {
+        if homes.iter().any(|home| home.local() == Some(local)) {
             return Err(HomeError::Taken);
         }
         let number = u8::try_from(homes.len()).map_err(|_| HomeError::Full)?;
         let home = HomeId::new(family, number);
         let is_near = |id: Id| {
-            let shared = |other: &Home<S, R>| id.distance(other.node.id()).leading_zeros();
+            let shared = |other: &Home<S, R>| id.distance(other.node().id()).leading_zeros();
             homes.iter().any(|other| shared(other) >= HOMES_PREFIX_MAX)
         };
         let id = node.id();
         // Each of the others is in the way of one number at most.
         let mut candidates = (0..=u8::MAX).map(|number| id.apart(number));
         node.move_in(now, home, candidates.find(|id| !is_near(*id)).unwrap_or(id));
-        push(homes, Home { local: Some(local), node })?;
+        push(homes, Home::new(Some(local), node))?;
         if homes.len() > 1 {
-            homes.iter_mut().for_each(|home| home.node.set_one_of_many());
+            homes.iter_mut().for_each(|home| home.node_mut().set_one_of_many());
         }
         Ok(home)
     }
@@ -154,33 +163,33 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
 
     /// The home at a local address.
     pub fn home(&self, local: SocketAddr) -> Option<&Home<S, R>> {
-        self.of(Family::of(&local)).iter().find(|home| home.local == Some(local))
+        self.of(Family::of(&local)).iter().find(|home| home.local() == Some(local))
     }
 
     /// The first node of a family.
     pub fn node(&self, family: Family) -> Option<&Node<S, R>> {
-        self.of(family).first().map(|home| &home.node)
+        self.of(family).first().map(Home::node)
     }
 
     /// The same, to command it.
     pub fn node_mut(&mut self, family: Family) -> Option<&mut Node<S, R>> {
-        self.of_mut(family).first_mut().map(|home| &mut home.node)
+        self.of_mut(family).first_mut().map(Home::node_mut)
     }
 
     /// The node of a home.
     pub fn node_of(&self, home: HomeId) -> Option<&Node<S, R>> {
-        self.of(home.family()).get(usize::from(home.number())).map(|home| &home.node)
+        self.of(home.family()).get(usize::from(home.number())).map(Home::node)
     }
 
     /// The same, to command it.
     pub fn node_of_mut(&mut self, home: HomeId) -> Option<&mut Node<S, R>> {
         let homes = self.of_mut(home.family());
-        homes.get_mut(usize::from(home.number())).map(|home| &mut home.node)
+        homes.get_mut(usize::from(home.number())).map(Home::node_mut)
     }
 
     /// Whether any home of a family has anybody to ask.
     pub fn knows_somebody(&self, family: Family) -> bool {
-        self.of(family).iter().any(|home| home.node.knows_somebody())
+        self.of(family).iter().any(|home| home.node().knows_somebody())
     }
 
     fn of(&self, family: Family) -> &[Home<S, R>] {
@@ -198,7 +207,7 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     }
 
     fn nodes_for(&mut self, addr: &SocketAddr) -> impl Iterator<Item = &mut Node<S, R>> {
-        self.of_mut(Family::of(addr)).iter_mut().map(|home| &mut home.node)
+        self.of_mut(Family::of(addr)).iter_mut().map(Home::node_mut)
     }
 
     /// As [`Node::add_source`], in every home of its family.
@@ -291,12 +300,12 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
                 // Who has no room now is worth more than who has nobody that answers.
                 break;
             }
-            let equals = |home: &&mut Home<S, R>| home.node.standing() == standing;
+            let equals = |home: &&mut Home<S, R>| home.node().standing() == standing;
             let count = homes.iter_mut().filter(equals).count();
             for step in 0..count {
                 let place = (turn % count + step) % count;
                 let home = homes.iter_mut().filter(equals).nth(place)?;
-                match begin(&mut home.node) {
+                match begin(home.node_mut()) {
                     Ok(begun) => return Some(Ok(begun)),
                     Err(error) => last = Some(Err(error)),
                 }
@@ -474,8 +483,8 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
 
     fn home_at(&mut self, local: SocketAddr, from: &SocketAddr) -> Option<&mut Home<S, R>> {
         let homes = self.of_mut(Family::of(from));
-        let named = homes.iter().position(|home| home.local == Some(local));
-        let place = named.or_else(|| homes.iter().position(|home| home.local.is_none()))?;
+        let named = homes.iter().position(|home| home.local() == Some(local));
+        let place = named.or_else(|| homes.iter().position(|home| home.local().is_none()))?;
         homes.get_mut(place)
     }
 
@@ -492,10 +501,9 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
             None => (&mut self.v4, &self.v6, place),
             Some(place) => (&mut self.v6, &self.v4, place),
         };
-        let other = others.iter().min_by_key(|home| home.node.standing());
-        let home = homes.get_mut(place)?;
-        let transmit = home.node.transmit(now, buffer, other.map(|home| home.node.table()))?;
-        Some(Transmit { from: home.local, ..transmit })
+        let home = homes.get_mut(place).filter(|home| !home.is_resting(now))?;
+        let other = others.iter().min_by_key(|home| home.node().standing());
+        home.transmit(now, buffer, other.map(|home| home.node().table()))
     }
 }
 
@@ -519,8 +527,8 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Ignored> {
-        let node = self.node_mut(Family::of(&from)).ok_or(Ignored::Foreign)?;
-        node.handle_datagram(now, from, datagram)
+        let home = self.of_mut(Family::of(&from)).first_mut().ok_or(Ignored::Foreign)?;
+        home.handle_datagram(now, from, datagram)
     }
 
     fn handle_datagram_at(
@@ -531,12 +539,15 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
         datagram: &[u8],
     ) -> Result<(), Ignored> {
         let home = self.home_at(local, &from).ok_or(Ignored::Foreign)?;
-        home.node.handle_datagram(now, from, datagram)
+        home.handle_datagram(now, from, datagram)
     }
 
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
-        self.help_each_other(now);
         self.turn = self.turn.wrapping_add(1);
+        if self.homes().all(|home| home.is_resting(now)) {
+            return None;
+        }
+        self.help_each_other(now);
         let (count, first) = self.circle();
         loop {
             for step in 0..count {
@@ -561,7 +572,7 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
                 None => self.v4.get_mut(place),
                 Some(place) => self.v6.get_mut(place),
             };
-            if let Some(event) = home.and_then(|home| home.node.poll_event()) {
+            if let Some(event) = home.and_then(Home::poll_event) {
                 return Some(event);
             }
         }
@@ -569,6 +580,6 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.homes().fold(None, |next, home| earliest(next, home.node.poll_timeout()))
+        self.homes().fold(None, |next, home| earliest(next, home.poll_timeout()))
     }
 }

@@ -8,7 +8,10 @@ use chacha20::ChaCha8Rng;
 use proptest::prelude::*;
 use rand_core::SeedableRng;
 use tinybt_core::dht::{Config, Dual, End, Event, Health, Heap, HomeError, Node, Port, Question};
+use tinybt_core::finder::{self, Finder, Presence, Wanted};
 use tinybt_core::limits::{HOMES_MAX, HOMES_PREFIX_MAX};
+use tinybt_core::torrent::Torrent;
+use tinybt_core::tracker::udp;
 use tinybt_core::wire::krpc::{self, Body, Message};
 use tinybt_core::{Family, Id, Ignored, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_tests::net::{Link, Network};
@@ -400,6 +403,85 @@ fn a_home_without_a_place_to_begin_is_lent_some() {
         let status = home.node().status(network.now());
         assert!(status.nodes_good >= 8 && status.health == Health::Online, "{status:?}");
     }
+}
+
+type HomesFinder = Finder<Heap, ChaCha8Rng>;
+
+fn finder(locals: &[SocketAddr], seed: u64) -> HomesFinder {
+    let mut dual = Dual::new(None, None);
+    for (seed, local) in (seed..).zip(locals) {
+        dual.add(NOW, *local, node(seed, Config::private(Family::of(local)))).unwrap();
+    }
+    let random = |salt| ChaCha8Rng::seed_from_u64(seed + salt);
+    let trackers = udp::Heap { servers: 4, requests: 8 };
+    Finder::new(dual, trackers, [Family::V4, Family::V6], [random(90), random(91)])
+}
+
+#[test]
+fn a_kept_search_announces_from_another_address_each_time() {
+    let mut network: Network<HomesFinder> = Network::new(36, Link::default());
+    for index in 0..20 {
+        let mut finder = finder(&[addr(index)], 100 * index as u64);
+        if index > 0 {
+            finder.dht.add_source(addr(0));
+        }
+        network.add(addr(index), finder);
+    }
+    network.run_for(Duration::from_secs(60));
+    let mut machine = finder(&locals()[..3], 90_000);
+    machine.dht.add_source(addr(0));
+    network.add_at(&locals()[..3], machine);
+    network.run_for(Duration::from_secs(60));
+    for local in &locals()[..3] {
+        network.inject(addr(700), *local, PING);
+    }
+    network.run_for(Duration::from_secs(1));
+    // Two searches: their rounds are in step, and yet each comes from everywhere.
+    let hashes = [HASH, InfoHash([3; 20])];
+    for hash in hashes {
+        let wanted = Wanted::announce(Torrent::new(hash), Presence::new(7_000));
+        network.command(me(), |finder, now| finder.search(now, wanted));
+    }
+    network.run_for(Duration::from_secs(35 * 60));
+    for hash in hashes {
+        let looked = network.command(addr(7), |finder, now| {
+            finder.search(now, Wanted::peers_of(Torrent::new(hash)))
+        });
+        network.run_for(Duration::from_secs(30));
+        let found: BTreeSet<_> = network
+            .events
+            .iter()
+            .filter_map(|(_, _, event)| match event {
+                finder::Event::Peer { search, peer, .. } if *search == looked => Some(peer.ip()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(found, locals()[..3].iter().map(SocketAddr::ip).collect());
+    }
+}
+
+#[test]
+fn trackers_are_asked_over_any_socket_and_heard_over_all() {
+    let mut finder = finder(&locals(), 1);
+    let tracker = addr(77);
+    let mut torrent = Torrent::new(HASH);
+    torrent.tiers = vec![vec![format!("udp://{tracker}/announce")]];
+    finder.search(NOW, Wanted { dht: false, ..Wanted::peers_of(torrent) });
+    let mut out = buffer();
+    let mut connect = None;
+    loop {
+        match finder.step(NOW, &mut out) {
+            Step::Send(sent) => connect = Some((sent, out[..sent.len].to_vec())),
+            Step::Event(_) => {}
+            Step::Wait(_) => break,
+        }
+    }
+    let (sent, connect) = connect.unwrap();
+    assert_eq!((sent.from, sent.to), (None, tracker));
+    let mut connected = vec![0; 4];
+    connected.extend_from_slice(&connect[12..16]);
+    connected.extend_from_slice(&[7; 8]);
+    assert_eq!(finder.handle_datagram_at(NOW, addr(902), tracker, &connected), Ok(()));
 }
 
 #[test]

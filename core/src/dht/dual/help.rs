@@ -4,7 +4,7 @@
 use heapless::Vec;
 use rand_core::CryptoRng;
 
-use super::home::Homes;
+use super::home::{Home, Homes};
 use crate::contact::Contact;
 use crate::dht::node::Node;
 use crate::dht::storage::Storage;
@@ -17,11 +17,11 @@ pub(super) fn exchange<S: Storage, R: CryptoRng>(
     from: &mut Homes<S, R>,
     to: &mut Homes<S, R>,
 ) -> bool {
-    let is_poor = !to.is_empty() && to.iter().all(|home| home.node.is_poor());
+    let is_poor = !to.is_empty() && to.iter().all(|home| home.node().is_poor());
     let mut is_new = false;
     for home in from.iter_mut() {
-        home.node.set_want_both(is_poor);
-        while let Some(addr) = home.node.poll_leaked() {
+        home.set_want_both(is_poor);
+        while let Some(addr) = home.poll_leaked() {
             is_new |= poorest(to).is_some_and(|node| node.add_node(addr));
         }
     }
@@ -31,20 +31,26 @@ pub(super) fn exchange<S: Storage, R: CryptoRng>(
 /// Homes that look for their place begin with contacts of the one that knows most.
 pub(super) fn lend<S: Storage, R: CryptoRng>(now: Instant, homes: &mut Homes<S, R>) -> bool {
     let mut is_new = false;
+    if homes.len() < 2 {
+        return is_new;
+    }
     for place in 0..homes.len() {
-        let is_in_need = homes.get(place).filter(|home| home.node.is_in_need(now));
-        let Some((id, known)) = is_in_need.map(|home| (home.node.id(), home.node.table().len()))
+        let is_in_need = homes.get(place).filter(|home| home.node().is_in_need(now));
+        let Some((id, known)) =
+            is_in_need.map(|home| (home.node().id(), home.node().table().len()))
         else {
             continue;
         };
-        let Some(rich) = homes.iter().max_by_key(|home| home.node.table().len()) else { continue };
-        if rich.node.table().len() <= known {
+        let Some(rich) = homes.iter().max_by_key(|home| home.node().table().len()) else {
+            continue;
+        };
+        if rich.node().table().len() <= known {
             continue;
         }
         let mut contacts = Vec::<Contact, { 2 * K }>::new();
-        rich.node.table().closest(now, id, Quality::Good, &mut contacts);
+        rich.node().table().closest(now, id, Quality::Good, &mut contacts);
         if let Some(home) = homes.get_mut(place) {
-            is_new |= home.node.borrow_contacts(now, &contacts);
+            is_new |= home.node_mut().borrow_contacts(now, &contacts);
         }
     }
     is_new
@@ -53,5 +59,5 @@ pub(super) fn lend<S: Storage, R: CryptoRng>(now: Instant, homes: &mut Homes<S, 
 pub(super) fn poorest<S: Storage, R: CryptoRng>(
     homes: &mut Homes<S, R>,
 ) -> Option<&mut Node<S, R>> {
-    homes.iter_mut().map(|home| &mut home.node).min_by_key(|node| node.table().len())
+    homes.iter_mut().min_by_key(|home| home.node().table().len()).map(Home::node_mut)
 }

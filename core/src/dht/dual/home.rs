@@ -1,19 +1,31 @@
 //! A home: a local address and the node that is there. Lists of them: as many as BEP 45 tells of
 //! where there is an allocator, else one of each family.
+//!
+//! A home *rests* from when its node had nothing to do until the node's deadline, or until somebody
+//! touches it: a datagram for one of many homes costs a look at that one. It is the law of patience
+//! that makes this right, so whatever changes a node goes through [`Home::node_mut`].
 
 use core::fmt;
 use core::net::SocketAddr;
 
 use rand_core::CryptoRng;
 
-use crate::dht::event::HomeId;
+use crate::dht::event::{Event, HomeId};
 use crate::dht::node::Node;
 use crate::dht::storage::Storage;
+use crate::machine::{Buffer, Ignored, Machine, Transmit};
+use crate::time::Instant;
 
 /// A local address and the node that is there.
 pub struct Home<S: Storage, R: CryptoRng> {
-    pub(super) local: Option<SocketAddr>,
-    pub(super) node: Node<S, R>,
+    local: Option<SocketAddr>,
+    node: Node<S, R>,
+    /// Nothing is due before. [`Instant::EPOCH`]: it was touched.
+    until: Instant,
+    /// There is nothing to tell.
+    is_quiet: bool,
+    /// Something was told last, whose row is given free at the next poll.
+    is_told: bool,
 }
 
 #[cfg(feature = "alloc")]
@@ -29,7 +41,8 @@ pub enum HomeError {
     Taken,
     /// The node is of the other family.
     Family,
-    /// There are as many as there may be ([`HOMES_MAX`](crate::limits::HOMES_MAX); one of each family without an allocator).
+    /// There are as many as there may be: [`HOMES_MAX`](crate::limits::HOMES_MAX), or one of each
+    /// family without an allocator.
     Full,
 }
 
@@ -46,6 +59,10 @@ impl fmt::Display for HomeError {
 impl core::error::Error for HomeError {}
 
 impl<S: Storage, R: CryptoRng> Home<S, R> {
+    pub(super) fn new(local: Option<SocketAddr>, node: Node<S, R>) -> Self {
+        Self { local, node, until: Instant::EPOCH, is_quiet: false, is_told: false }
+    }
+
     /// What ids of its lookups and questions name.
     pub fn id(&self) -> HomeId {
         self.node.home()
@@ -59,6 +76,77 @@ impl<S: Storage, R: CryptoRng> Home<S, R> {
     /// The node.
     pub fn node(&self) -> &Node<S, R> {
         &self.node
+    }
+
+    /// The node, to be changed.
+    pub(super) fn node_mut(&mut self) -> &mut Node<S, R> {
+        self.until = Instant::EPOCH;
+        self.is_quiet = false;
+        &mut self.node
+    }
+
+    /// As [`Node::set_want_both`], which makes no work.
+    pub(super) fn set_want_both(&mut self, both: bool) {
+        self.node.set_want_both(both);
+    }
+
+    /// As [`Node::poll_leaked`], which makes none either.
+    pub(super) fn poll_leaked(&mut self) -> Option<SocketAddr> {
+        self.node.poll_leaked()
+    }
+
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Ignored> {
+        self.node.handle_datagram(now, from, datagram)?;
+        // What is ignored changes nothing, and wakes nobody.
+        self.node_mut();
+        Ok(())
+    }
+
+    pub(super) fn is_resting(&self, now: Instant) -> bool {
+        now < self.until
+    }
+
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        if self.is_quiet {
+            return None;
+        }
+        if self.is_told {
+            // A question that the application left to the node is answered now.
+            self.until = Instant::EPOCH;
+        }
+        let event = self.node.poll_event();
+        self.is_told = event.is_some();
+        self.is_quiet = event.is_none();
+        event
+    }
+
+    pub(super) fn transmit(
+        &mut self,
+        now: Instant,
+        buffer: &mut Buffer,
+        other: Option<&S::Table>,
+    ) -> Option<Transmit> {
+        // Time that passes may make news.
+        self.is_quiet = false;
+        match self.node.transmit(now, buffer, other) {
+            Some(transmit) => Some(Transmit { from: self.local, ..transmit }),
+            None => {
+                self.until = self.node.poll_timeout().unwrap_or(Instant::NEVER);
+                None
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self.until {
+            Instant::EPOCH => self.node.poll_timeout(),
+            until => Some(until).filter(|until| *until != Instant::NEVER),
+        }
     }
 }
 
