@@ -82,7 +82,7 @@ pub const ANNOUNCES_MAX: usize = K + 2;
 pub const RESERVES_MAX: usize = 4;
 
 /// Finished lookups that the size of the network is judged by: 64 make an interval of a tenth of it
-/// to each side, 24 bytes each.
+/// to each side, 8 bytes each.
 pub const SPANS_MAX: usize = 64;
 
 /// Networks whose vote on our address is remembered.

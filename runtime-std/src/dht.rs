@@ -156,6 +156,23 @@ impl Dht {
         Ok(Search::new(self.handle().announce(info_hash, how)?, self.clone()))
     }
 
+    /// The same from one of several local addresses, as [`Dht::local_addrs`] names them: for peers
+    /// that are to be found at each. Leave some time between them, since the same nodes are asked
+    /// (BEP 45).
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`], and [`Error::Address`] if there is no such socket.
+    pub fn announce_from(
+        &self,
+        local: SocketAddr,
+        info_hash: InfoHash,
+        how: impl Into<Announcement>,
+    ) -> Result<Search, Error> {
+        let search = self.handle().announce_from(local, info_hash, how)?;
+        Ok(Search::new(search, self.clone()))
+    }
+
     /// Looks for the peers of a swarm that lack something, as far as nodes tell them apart (BEP 33).
     ///
     /// # Errors
@@ -174,23 +191,6 @@ impl Dht {
     /// As [`Dht::get_peers`].
     pub fn scrape(&self, info_hash: InfoHash) -> Result<Search, Error> {
         Ok(Search::new(self.handle().scrape(info_hash)?, self.clone()))
-    }
-
-    /// The same from one of several local addresses, as [`Dht::local_addrs`] names them: for peers
-    /// that are to be found at each. Leave some time between them, since the same nodes are asked
-    /// (BEP 45).
-    ///
-    /// # Errors
-    ///
-    /// As [`Dht::get_peers`], and [`Error::Address`] if there is no such socket.
-    pub fn announce_from(
-        &self,
-        local: SocketAddr,
-        info_hash: InfoHash,
-        port: Port,
-    ) -> Result<Search, Error> {
-        let search = self.handle().announce_from(local, info_hash, port)?;
-        Ok(Search::new(search, self.clone()))
     }
 
     /// Looks for the nodes closest to a point of the key space: see [`Search::finish`] for them.

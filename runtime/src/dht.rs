@@ -221,6 +221,29 @@ impl<R> Dht<R> {
         self.search(move |machine, now| machine.announce(now, info_hash, how))
     }
 
+    /// The same from one of several local addresses, as [`Dht::local_addrs`] names them: for peers
+    /// that are to be found at each. Leave some time between them, since the same nodes are asked
+    /// (BEP 45).
+    ///
+    /// # Errors
+    ///
+    /// As [`Dht::get_peers`], and [`Error::Address`] if there is no such socket.
+    pub fn announce_from(
+        &self,
+        local: SocketAddr,
+        info_hash: InfoHash,
+        how: impl Into<Announcement>,
+    ) -> Result<Search, Error> {
+        let how = how.into();
+        if !self.addrs.contains(&local) {
+            return Err(Error::Address(local));
+        }
+        self.search(move |machine, now| {
+            let home = machine.home(local).ok_or(Busy)?.id();
+            machine.announce_from(home, now, info_hash, how).map(Pair::from)
+        })
+    }
+
     /// Looks for the peers of a swarm that lack something, as far as nodes tell them apart (BEP 33).
     ///
     /// # Errors
@@ -239,28 +262,6 @@ impl<R> Dht<R> {
     /// As [`Dht::get_peers`].
     pub fn scrape(&self, info_hash: InfoHash) -> Result<Search, Error> {
         self.search(move |machine, now| machine.scrape(now, info_hash))
-    }
-
-    /// The same from one of several local addresses, as [`Dht::local_addrs`] names them: for peers
-    /// that are to be found at each. Leave some time between them, since the same nodes are asked
-    /// (BEP 45).
-    ///
-    /// # Errors
-    ///
-    /// As [`Dht::get_peers`], and [`Error::Address`] if there is no such socket.
-    pub fn announce_from(
-        &self,
-        local: SocketAddr,
-        info_hash: InfoHash,
-        port: Port,
-    ) -> Result<Search, Error> {
-        if !self.addrs.contains(&local) {
-            return Err(Error::Address(local));
-        }
-        self.search(move |machine, now| {
-            let home = machine.home(local).ok_or(Busy)?.id();
-            machine.announce_from(home, now, info_hash, port).map(Pair::from)
-        })
     }
 
     /// Looks for the nodes closest to a point of the key space: see [`Search::finish`] for them.

@@ -77,7 +77,7 @@ impl Finished {
     }
 
     /// Nodes that refused what they were to store, and with which error (BEP 5, BEP 44).
-    pub fn refusals(&self) -> impl Iterator<Item = (SocketAddr, i64)> {
+    pub fn refusals(&self) -> impl Iterator<Item = (SocketAddr, u16)> {
         let stores = self.trace.iter().filter(|hop| hop.announce);
         stores.filter_map(|hop| Some((hop.addr, hop.refused?)))
     }

@@ -202,6 +202,6 @@ pub struct Hop {
     /// Nodes in its answer.
     pub nodes: u8,
     /// The code of the error that was the answer: 201 to 204 (BEP 5), 205 to 207, 301 and 302
-    /// (BEP 44), 0 where the answer came from another node than the one expected.
-    pub refused: Option<i64>,
+    /// (BEP 44); 0 for codes that fit nowhere, and where another node answered than the one expected.
+    pub refused: Option<u16>,
 }

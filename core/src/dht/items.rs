@@ -118,15 +118,17 @@ pub fn weigh(
     match (item, &stored.signed) {
         (Item::Immutable(value), None) if *value == stored.value => Ok(Change::Refresh),
         (Item::Mutable(item), Some(signed)) => {
+            let same = item.value == stored.value;
+            let order = item.seq.cmp(&signed.seq);
+            // Whoever put it has not heard that it was stored, and puts it again: it is there.
+            if order.is_eq() && same && item.signature == signed.signature {
+                return Ok(Change::Refresh);
+            }
             if cas.is_some_and(|cas| cas != signed.seq) {
                 return Err(ItemError::Cas);
             }
-            let same = item.value == stored.value;
-            match item.seq.cmp(&signed.seq) {
+            match order {
                 core::cmp::Ordering::Greater => Ok(Change::Update),
-                core::cmp::Ordering::Equal if same && item.signature == signed.signature => {
-                    Ok(Change::Refresh)
-                }
                 core::cmp::Ordering::Equal if same => Ok(Change::Update),
                 _ => Err(ItemError::Old),
             }

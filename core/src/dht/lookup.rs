@@ -60,11 +60,18 @@ pub struct Candidate {
     tries: [u8; 2],
     /// Search questions still open; announces still open.
     open: [u8; 2],
-    /// Remembered as silent from before: asked once, and not at the cost of others.
-    doubtful: bool,
-    /// It holds what the lookup is about.
-    holds: bool,
+    standing: Standing,
     token: Token,
+}
+
+/// What is known of a candidate beside how it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Plain,
+    /// Remembered as silent from before: asked once, and not at the cost of others.
+    Doubtful,
+    /// It holds what the lookup is about: it has answered, so it is no longer doubtful.
+    Holds,
 }
 
 #[derive(Clone, Debug)]
@@ -168,8 +175,7 @@ impl Lookup {
             announce: State::Fresh,
             tries: [0; 2],
             open: [0; 2],
-            doubtful,
-            holds: false,
+            standing: if doubtful { Standing::Doubtful } else { Standing::Plain },
             token: Token::new(),
         })
     }
@@ -238,7 +244,7 @@ impl Lookup {
         for (index, candidate) in self.shortlist.iter().enumerate() {
             match candidate.state {
                 State::Fresh => {
-                    let first = if candidate.doubtful { &mut doubtful } else { &mut fresh };
+                    let first = if candidate.is_doubtful() { &mut doubtful } else { &mut fresh };
                     *first = first.or(Some(index));
                     window += 1;
                 }
@@ -418,12 +424,14 @@ impl Lookup {
     /// says so for the first time.
     pub fn set_holds(&mut self, addr: &SocketAddr) -> bool {
         let candidate = self.candidate_at(addr);
-        candidate.is_none_or(|candidate| !core::mem::replace(&mut candidate.holds, true))
+        candidate.is_none_or(|candidate| {
+            core::mem::replace(&mut candidate.standing, Standing::Holds) != Standing::Holds
+        })
     }
 
     /// Whether it said so.
     pub fn holds(&self, addr: &SocketAddr) -> bool {
-        self.shortlist.iter().any(|c| c.contact.addr == *addr && c.holds)
+        self.shortlist.iter().any(|c| c.contact.addr == *addr && c.standing == Standing::Holds)
     }
 
     /// The closest nodes that answered, closest first, at most `K`.
@@ -457,6 +465,10 @@ impl Candidate {
         Ask { addr: self.contact.addr, id: Some(self.contact.id), errand, repeat }
     }
 
+    fn is_doubtful(&self) -> bool {
+        self.standing == Standing::Doubtful
+    }
+
     fn state_of(&mut self, errand: Errand) -> &mut State {
         match errand {
             Errand::Search => &mut self.state,
@@ -466,7 +478,7 @@ impl Candidate {
 
     fn slow(&mut self, errand: Errand) {
         let tries = self.tries.get(errand as usize).copied().unwrap_or(0);
-        let doubtful = self.doubtful;
+        let doubtful = self.is_doubtful();
         let state = self.state_of(errand);
         if *state == State::Asked {
             let done = tries >= Lookup::TRIES_MAX || (doubtful && errand == Errand::Search);

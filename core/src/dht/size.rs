@@ -15,17 +15,18 @@ use crate::limits::{K, SPANS_MAX};
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     /// Oldest first.
-    spans: Vec<Span, SPANS_MAX>,
+    spans: Vec<Span, SPANS_MAX, u8>,
+    /// The last lookup found no more than these: all that there are.
+    all: Option<u8>,
 }
 
+/// A finished lookup, in few bytes: numbers that are as exact as an estimate needs them.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     /// The first bits of the target.
-    target: u64,
-    /// How many of the closest answered.
-    nodes: u8,
-    /// How far away the last of them is, in parts of 2^64.
-    distance: u64,
+    target: u32,
+    /// How far away the `K`th of the closest is, as a share of the key space.
+    distance: f32,
 }
 
 /// How many nodes there are, as far as lookups can tell: those that answer.
@@ -50,38 +51,37 @@ impl Census {
             last = Some(id);
         }
         let Some(last) = last else { return };
-        let (target, distance) = (head(target), head(target) ^ head(last));
+        self.all = (usize::from(nodes) < K).then_some(nodes);
+        if self.all.is_some() {
+            return self.spans.clear();
+        }
+        let distance = ((head(target) ^ head(last)) as f64 / SPACE) as f32;
+        let target = (head(target) >> 32) as u32;
         if let Some(old) = self.spans.iter().position(|span| span.target == target) {
             self.spans.remove(old);
         } else if self.spans.is_full() {
             self.spans.remove(0);
         }
-        let _ = self.spans.push(Span { target, nodes, distance });
+        let _ = self.spans.push(Span { target, distance });
     }
 
     /// The size, `None` before the first lookup has ended.
     pub fn size(&self) -> Option<NetworkSize> {
-        let lookups = self.spans.len() as u8;
-        // Who cannot find `K` nodes has found all there are.
-        let most = self.spans.iter().map(|span| span.nodes).max()?;
-        if usize::from(most) < K {
-            let nodes = u64::from(most);
-            return Some(NetworkSize { nodes, low: nodes, high: nodes, lookups });
+        if let Some(nodes) = self.all.map(u64::from) {
+            return Some(NetworkSize { nodes, low: nodes, high: nodes, lookups: 1 });
         }
-        let full = self.spans.iter().filter(|span| usize::from(span.nodes) == K);
-        let (mut shape, mut sum) = (0.0, 0.0);
-        for span in full {
-            shape += K as f64;
-            sum += span.distance as f64 / SPACE;
+        if self.spans.is_empty() {
+            return None;
         }
+        let shape = (K * self.spans.len()) as f64;
+        let sum: f64 = self.spans.iter().map(|span| f64::from(span.distance)).sum();
         let sum = f64::max(sum, 1.0 / SPACE);
         let quantile = |z| gamma_quantile(shape, z) / sum;
-        let low = quantile(-Z) * (1.0 - DOUBT);
         Some(NetworkSize {
             nodes: ((shape - 1.0) / sum) as u64,
-            low: f64::max(low, K as f64) as u64,
+            low: f64::max(quantile(-Z) * (1.0 - DOUBT), K as f64) as u64,
             high: (quantile(Z) * (1.0 + DOUBT)) as u64,
-            lookups,
+            lookups: self.spans.len() as u8,
         })
     }
 }

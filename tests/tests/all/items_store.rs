@@ -258,11 +258,15 @@ proptest! {
             let signature = [put.signature; 64];
             let expected = match model.get(&put.key) {
                 None => Ok(Change::New),
+                // Put again by somebody who has not heard that it was stored.
+                Some((seq, old, by, _))
+                    if put.seq == *seq && *old == value && *by == signature =>
+                {
+                    Ok(Change::Refresh)
+                }
                 Some((seq, ..)) if put.cas.is_some_and(|cas| cas != *seq) => Err(ItemError::Cas),
                 Some((seq, ..)) if put.seq > *seq => Ok(Change::Update),
-                Some((seq, old, by, _)) if put.seq == *seq && *old == value => {
-                    Ok(if *by == signature { Change::Refresh } else { Change::Update })
-                }
+                Some((seq, old, ..)) if put.seq == *seq && *old == value => Ok(Change::Update),
                 Some(_) => Err(ItemError::Old),
             };
             if expected.is_ok() {

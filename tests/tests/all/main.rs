@@ -37,3 +37,4 @@ mod wire_krpc_malformed;
 mod wire_krpc_properties;
 mod wire_krpc_vectors;
 mod world;
+mod zz;

@@ -335,6 +335,7 @@ macro_rules! inline_storage {
                 hops: 0,
                 peers_stored: 16,
                 $(scrapes: $scrapes,)?
+                items: 0,
                 shunned: 4,
                 sources: 4,
             }

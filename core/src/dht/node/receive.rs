@@ -289,7 +289,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
             hop.rtt = Some(now.since(flight.sent));
-            hop.refused = Some(code);
+            hop.refused = Some(u16::try_from(code).unwrap_or(0));
         }
         self.stirred = true;
     }

@@ -9,7 +9,7 @@ use crate::dht::bloom::{Bits, bits};
 use crate::id::InfoHash;
 use crate::limits::{DATAGRAM_MAX, FILTERED_MAX, SAMPLES_MAX};
 use crate::time::Instant;
-use crate::wire::compact::write_peer;
+use crate::wire::compact::{read_peer, write_peer};
 
 /// At most `N` peers in all, without an allocator. When it is full the one announced longest ago
 /// gives way.
@@ -28,7 +28,7 @@ pub struct PeerRing<const N: usize, const SCRAPES: bool = false> {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     info_hash: InfoHash,
-    peer: SocketAddr,
+    peer: Peer,
     until: Instant,
     seed: bool,
     /// Of the address, in a filter.
@@ -37,6 +37,25 @@ struct Row {
     newest: bool,
     /// The swarm is in the sample.
     sampled: bool,
+}
+
+/// A peer as it goes into a reply: half of what an address takes elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Peer {
+    bytes: [u8; 18],
+    len: u8,
+}
+
+impl Peer {
+    fn new(addr: &SocketAddr) -> Option<Self> {
+        let mut bytes = [0; 18];
+        let len = write_peer(addr, &mut bytes)? as u8;
+        Some(Self { bytes, len })
+    }
+
+    fn packed(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
 }
 
 impl Row {
@@ -52,7 +71,7 @@ impl<const N: usize, const SCRAPES: bool> PeerRing<N, SCRAPES> {
     }
 
     /// The peer that announced last stands for the swarm: as long as it is there the swarm is.
-    fn stand_for_swarm(&mut self, info_hash: InfoHash, peer: SocketAddr) {
+    fn stand_for_swarm(&mut self, info_hash: InfoHash, peer: Peer) {
         if !SCRAPES {
             return;
         }
@@ -89,6 +108,8 @@ impl<const N: usize, const SCRAPES: bool> PeerStore for PeerRing<N, SCRAPES> {
         seed: bool,
     ) -> Stored {
         let until = now + PEER_TTL;
+        let bits = if SCRAPES { bits(peer.ip()) } else { Bits::default() };
+        let Some(peer) = Peer::new(&peer) else { return Stored::Full };
         let same = |row: &&mut Row| row.info_hash == info_hash && row.peer == peer;
         if let Some(row) = self.rows.iter_mut().find(same) {
             (row.until, row.seed) = (until, seed);
@@ -102,7 +123,6 @@ impl<const N: usize, const SCRAPES: bool> PeerStore for PeerRing<N, SCRAPES> {
             let Some((index, _)) = oldest else { return Stored::Full };
             self.rows.swap_remove(index);
         }
-        let bits = if SCRAPES { bits(peer.ip()) } else { Bits::default() };
         let row = Row { info_hash, peer, until, seed, bits, newest: false, sampled: false };
         if self.rows.push(row).is_err() {
             return Stored::Full;
@@ -156,7 +176,7 @@ impl<const N: usize, const SCRAPES: bool> PeerStore for PeerRing<N, SCRAPES> {
         let (mut seeds, mut downloaders, mut known) = (0, 0, false);
         for row in self.swarm(now, info_hash) {
             *(if row.seed { &mut seeds } else { &mut downloaders }) += 1;
-            known |= row.peer.ip() == ip;
+            known |= read_peer(row.peer.packed()).is_some_and(|peer| peer.ip() == ip);
         }
         known || seeds.max(downloaders) < FILTERED_MAX
     }
@@ -216,11 +236,13 @@ fn pack<'a>(
 ) -> Packed<'a> {
     let start = random as usize % rows.len().max(1);
     let (before, after) = rows.split_at_checked(start).unwrap_or_default();
-    let wanted = |row: &&Row| Family::of(&row.peer) == family && wanted(row);
-    let places = packed.chunks_exact_mut(family.peer_len());
+    let len = family.peer_len();
+    let wanted = |row: &&Row| row.peer.packed().len() == len && wanted(row);
+    let places = packed.chunks_exact_mut(len);
     let mut written = 0;
     for (row, place) in after.iter().chain(before).filter(wanted).take(most).zip(places) {
-        written += write_peer(&row.peer, place).unwrap_or(0);
+        place.copy_from_slice(row.peer.packed());
+        written += len;
     }
     Packed { runs: [packed.get(..written).unwrap_or_default(), &[]] }
 }

@@ -167,7 +167,7 @@ fn say(
 }
 
 /// What the errors of a put mean (BEP 5, BEP 44).
-fn why(code: i64) -> String {
+fn why(code: u16) -> String {
     let words = match code {
         202 => "it has no room",
         203 => "token or value are not to its liking",
