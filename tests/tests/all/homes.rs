@@ -206,6 +206,24 @@ fn who_asks_is_answered_at_the_address_that_asked() {
     assert_eq!(asked.len(), 3, "and different ones from different addresses");
 }
 
+#[test]
+fn what_the_application_leaves_to_the_node_is_answered_at_once() {
+    let mut machine = homes(|family| {
+        let mut config = Config::private(family);
+        config.foreign_methods = true;
+        config
+    });
+    let vote = b"d1:ad2:id20:abcdefghij0123456789e1:q4:vote2:roi1e1:t2:aa1:y1:qe";
+    machine.handle_datagram_at(NOW, addr(902), addr(5), vote).unwrap();
+    let mut out = buffer();
+    let told = machine.poll_event();
+    assert!(matches!(told, Some(Event::Asked { question }) if question.home().number() == 2));
+    assert_eq!(machine.poll_transmit(NOW, &mut out), None, "the application has its turn");
+    assert_eq!(machine.poll_event(), None);
+    let answer = machine.poll_transmit(NOW, &mut out).unwrap();
+    assert_eq!((answer.from, answer.to), (Some(addr(902)), addr(5)));
+}
+
 fn is_apart(machine: &Homes, family: Family) {
     let ids: Vec<Id> = machine
         .homes()
@@ -362,7 +380,8 @@ fn an_address_that_is_cut_off_ends_no_lookups_and_blames_nobody() {
     for round in 0..40u8 {
         let hash = InfoHash([round.wrapping_mul(41); 20]);
         network.command(me(), |machine, now| machine.get_peers(now, hash)).unwrap();
-        network.run_for(Duration::from_secs(30));
+        // The first while it still counts as online.
+        network.run_for(Duration::from_secs(if round < 6 { 5 } else { 30 }));
     }
     for (at, end, _) in ended(&network) {
         failed += usize::from(end != End::Complete);
