@@ -374,6 +374,12 @@ fn an_address_that_is_cut_off_ends_no_lookups_and_blames_nobody() {
     };
     let (_, before, _) = known(&network, addr(901));
     assert!(before >= 8, "{before}");
+    // Each has just been answered.
+    for round in 0..3 {
+        let hash = InfoHash([round; 20]);
+        network.command(me(), |machine, now| machine.get_peers(now, hash)).unwrap();
+        network.run_for(Duration::from_secs(3));
+    }
     network.set_cut(addr(901), true);
     // What was begun there may fail once, until it shows.
     let mut failed = 0;
