@@ -113,6 +113,9 @@ pub const VALUE_MAX: usize = 1_000;
 /// Bytes of the salt that tells the items of one key apart (BEP 44).
 pub const SALT_MAX: usize = 64;
 
+/// Bytes of a lookup that gathers an item: its key, signature, salt and value.
+pub const ITEM_GATHERED: usize = 32 + 64 + SALT_MAX + VALUE_MAX;
+
 /// Items that are kept of what one network put: nobody pushes out everybody. Local addresses are
 /// exempt.
 pub const HOST_ITEMS_MAX: usize = 16;

@@ -37,4 +37,3 @@ mod wire_krpc_malformed;
 mod wire_krpc_properties;
 mod wire_krpc_vectors;
 mod world;
-mod zz;
