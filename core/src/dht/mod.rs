@@ -3,6 +3,8 @@
 pub mod bootstrap;
 pub mod budget;
 pub mod config;
+#[cfg(feature = "alloc")]
+pub mod crawl;
 pub mod dual;
 pub mod event;
 pub mod external;

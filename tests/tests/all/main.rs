@@ -4,6 +4,7 @@
 mod allocation_wire;
 mod bounds;
 mod citizen;
+mod crawl;
 mod finder;
 mod finder_hostile;
 mod hostile;
