@@ -102,7 +102,8 @@ pub const CRAWL_BARREN_MAX: u8 = 2;
 /// Info-hashes that a node is believed to store.
 pub const CRAWL_STORED_MAX: u32 = 1 << 24;
 
-/// Nodes that a crawl asks about one part of the key space before it goes on without an answer.
+/// Nodes outside of a part of the key space that a crawl asks about it, before it goes on without an
+/// answer.
 pub const CRAWL_TRIES_MAX: u8 = 8;
 
 const _: () = {

@@ -192,6 +192,11 @@ impl Crawl {
         (all().count(), all().filter(|node| node.asked > 0).count())
     }
 
+    /// Whether a node was asked anything.
+    pub fn was_asked(&self, index: usize) -> bool {
+        self.nodes[index].asked > 0
+    }
+
     /// Puts another crawler in the place of this one, as if the program had been started again.
     pub fn replace(&mut self, crawler: TestCrawler) {
         self.crawler = crawler;
@@ -231,8 +236,7 @@ impl Crawl {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Hash { info_hash } => {
-                let exists = (0..self.world.hashes).len() > 0 && self.exists(info_hash);
-                if !exists {
+                if is_invented(info_hash) {
                     self.invented += 1;
                 } else if !self.found.insert(info_hash) {
                     self.told_again += 1;
@@ -241,11 +245,6 @@ impl Crawl {
             Event::Sampled { .. } => {}
             event => self.events.push((self.now, event)),
         }
-    }
-
-    fn exists(&self, hash: InfoHash) -> bool {
-        // Invented ones begin with a byte that is followed by itself.
-        hash.0[0] != hash.0[1] || hash.0[1] != hash.0[2]
     }
 
     fn carry(&mut self, to: SocketAddr, query: &[u8]) {
@@ -424,4 +423,9 @@ fn closest(sorted: &[(Id, usize)], point: Id, count: usize) -> Vec<usize> {
             part = parent;
         }
     }
+}
+
+/// Invented hashes begin with a byte three times.
+fn is_invented(hash: InfoHash) -> bool {
+    hash.0[0] == hash.0[1] && hash.0[1] == hash.0[2]
 }

@@ -1,6 +1,8 @@
 //! What the node tells the crawl, and what answers say. What is strange is passed over: nobody's
 //! answer ends anything.
 
+use core::time::Duration;
+
 use heapless::Vec;
 use rand_core::CryptoRng;
 
@@ -9,16 +11,16 @@ use crate::dht;
 use crate::dht::crawl::known::{REST, Sample};
 use crate::dht::crawl::plan::{Errand, Said};
 use crate::dht::crawl::{Crawler, Event, Phase};
-use crate::dht::event::AskId;
+use crate::dht::event::{AskId, LookupId};
 use crate::dht::storage::Storage;
-use crate::id::InfoHash;
+use crate::id::{Id, InfoHash};
 use crate::limits::{K, SAMPLE_INTERVAL_MAX, SAMPLES_TAKEN_MAX};
+use crate::machine::Machine;
 use crate::wire::krpc::{Body, Response};
-use core::time::Duration;
 
 /// What is taken of one answer.
 struct Taken {
-    said: Option<crate::id::Id>,
+    id: Option<Id>,
     nodes: Vec<Contact, K>,
     sample: Option<TakenSample>,
 }
@@ -32,34 +34,31 @@ struct TakenSample {
 impl<S: Storage, R: CryptoRng> Crawler<S, R> {
     /// Hears one event of the node. Returns whether there was one.
     pub(super) fn listen(&mut self) -> bool {
-        use crate::machine::Machine;
         let Some(event) = self.node.poll_event() else { return false };
         let now = self.now;
         match event {
             dht::Event::Answered { ask, .. } => match self.close(ask) {
-                Some(errand) => self.answered(ask, errand),
+                Some(open) => self.answered(ask, open.errand),
                 None => self.pass_on(event),
             },
             dht::Event::Refused { ask, .. } => match self.close(ask) {
-                Some(errand) => {
-                    self.totals.refused += 1;
-                    self.plan.refused(now, errand);
-                }
+                Some(open) => self.refused(open.errand),
                 None => self.pass_on(event),
             },
             dht::Event::Silent { ask } => match self.close(ask) {
-                Some(errand) => {
+                Some(open) => {
                     self.totals.silent += 1;
-                    self.plan.silent(now, errand);
+                    self.somebody_is_silent(now, open.errand);
                 }
                 None => self.pass_on(event),
             },
-            dht::Event::Finished { lookup, .. } if self.phase == Phase::Entering(lookup) => {
+            dht::Event::Finished { lookup, outcome } if self.waits_for(lookup) => {
                 for contact in self.node.closest(lookup) {
                     self.plan.meet(contact);
                 }
-                self.begin(now);
+                self.looked(now, outcome.answered > 0);
             }
+            dht::Event::Finished { lookup, .. } if self.cancelled == Some(lookup) => {}
             _ => self.pass_on(event),
         }
         true
@@ -71,20 +70,29 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         self.told.push_back(Event::Dht(event));
     }
 
+    fn waits_for(&self, lookup: LookupId) -> bool {
+        self.phase == Phase::Entering(lookup) || self.phase == Phase::Probing(lookup)
+    }
+
+    fn refused(&mut self, errand: Errand) {
+        self.totals.refused += 1;
+        self.somebody_answered(self.now);
+        self.plan.refused(self.now, errand);
+    }
+
     fn answered(&mut self, ask: AskId, errand: Errand) {
         let now = self.now;
-        self.totals.answered += 1;
         let Some(taken) = self.read(ask, &errand) else {
             // An answer that says nothing, not even who answers.
-            return self.plan.refused(now, errand);
+            return self.refused(errand);
         };
+        self.totals.answered += 1;
+        self.somebody_answered(now);
         let mut sample = None;
         if let Some(told) = &taken.sample {
-            let id = taken.said.unwrap_or_default();
-            let before = self.told.len();
-            let count = told.hashes.iter().filter(|hash| self.seen.insert(**hash));
-            let new: Vec<InfoHash, SAMPLES_TAKEN_MAX> = count.copied().collect();
-            debug_assert_eq!(before, self.told.len());
+            let id = taken.id.unwrap_or_default();
+            let new = told.hashes.iter().filter(|hash| self.seen.insert(**hash));
+            let new: Vec<InfoHash, SAMPLES_TAKEN_MAX> = new.copied().collect();
             let node = Contact { id, addr: errand.to };
             let interval = told.interval;
             let counted = Sample {
@@ -105,14 +113,14 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             self.told.extend(new.iter().map(|info_hash| Event::Hash { info_hash: *info_hash }));
             sample = Some(counted);
         }
-        self.plan.answered(now, errand, Said { id: taken.said, nodes: &taken.nodes, sample });
+        self.plan.answered(now, errand, Said { id: taken.id, nodes: &taken.nodes, sample });
     }
 
     /// Reads an answer; none if it is not even one.
     fn read(&self, ask: AskId, errand: &Errand) -> Option<Taken> {
         let message = self.node.answer(ask)?;
         let Body::Response(response) = &message.body else { return None };
-        let said = response.id();
+        let id = response.id();
         let mut nodes = Vec::new();
         let all = match self.node.config().family {
             Family::V4 => response.nodes(),
@@ -125,7 +133,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             }
         }
         let sample = if errand.samples { read_sample(response) } else { None };
-        Some(Taken { said, nodes, sample })
+        Some(Taken { id, nodes, sample })
     }
 }
 

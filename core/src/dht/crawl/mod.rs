@@ -80,16 +80,28 @@ pub struct Crawler<S: Storage, R: CryptoRng> {
     seen: Seen,
     random: R,
     phase: Phase,
-    open: Vec<(AskId, Errand)>,
+    open: Vec<Open>,
+    /// Those who did not answer while nobody did: it may be the network.
+    suspects: Vec<Errand>,
+    /// When somebody answered last.
+    heard: Option<Instant>,
     /// To be told: what one answer says.
     told: VecDeque<Event>,
     /// The instant of what is being heard.
     now: Instant,
+    /// A lookup of ours that nobody waits for any more.
+    cancelled: Option<LookupId>,
     /// When the last round that went everywhere began.
     thorough_at: Option<Instant>,
     round_began: Instant,
     asked_before: u64,
     totals: Progress,
+}
+
+/// A question under way.
+struct Open {
+    ask: AskId,
+    errand: Errand,
 }
 
 /// Where a crawl is.
@@ -101,13 +113,19 @@ enum Phase {
     Entering(LookupId),
     /// A round is under way.
     Sweeping,
-    /// It is not, before this instant.
+    /// Nobody answers, and the node looks whether anybody does.
+    Probing(LookupId),
+    /// Nobody did. It looks again at this instant.
+    Away(Instant),
+    /// No round is under way before this instant.
     Resting(Instant),
     Over,
 }
 
 /// How long to wait where nobody is known, or no lookup can begin.
 const RETRY: Duration = Duration::from_secs(30);
+/// Those who are silent while nobody answers, before nobody else is asked.
+const SUSPECTS_MAX: usize = 8;
 /// The least pause between two rounds.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// A round that brings less than this part of all hashes is the last.
@@ -124,8 +142,11 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             random,
             phase: Phase::Begin,
             open: Vec::with_capacity(config.in_flight.max(1)),
+            suspects: Vec::with_capacity(config.in_flight.max(1).saturating_add(SUSPECTS_MAX)),
+            heard: None,
             told: VecDeque::with_capacity(SAMPLES_TAKEN_MAX + 3),
             now: Instant::EPOCH,
+            cancelled: None,
             thorough_at: None,
             round_began: Instant::EPOCH,
             asked_before: 0,
@@ -165,11 +186,13 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         if self.is_over() {
             return false;
         }
-        if let Phase::Entering(lookup) = self.phase {
+        if let Phase::Entering(lookup) | Phase::Probing(lookup) = self.phase {
             self.node.cancel(now, lookup);
+            self.cancelled = Some(lookup);
         }
-        for (ask, _) in self.open.drain(..) {
-            self.node.withdraw(ask);
+        self.suspects.clear();
+        for open in self.open.drain(..) {
+            self.node.withdraw(open.ask);
         }
         self.end(now, CrawlEnd::Stopped);
         true
@@ -180,13 +203,21 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         &self.plan.known
     }
 
+    /// How many rounds are over.
+    fn rounds_over(&self) -> u32 {
+        let is_under_way =
+            matches!(self.phase, Phase::Sweeping | Phase::Probing(_) | Phase::Away(_));
+        self.plan.round().saturating_sub(u32::from(is_under_way))
+    }
+
     /// Does what can be done at `now` without hearing from anybody.
     fn advance(&mut self, now: Instant) {
         match self.phase {
             Phase::Begin => self.enter(now),
             Phase::Resting(at) if at <= now => self.enter(now),
+            Phase::Away(at) if at <= now => self.probe(now),
             Phase::Sweeping => self.sweep(now),
-            Phase::Entering(_) | Phase::Resting(_) | Phase::Over => {}
+            _ => {}
         }
     }
 
@@ -195,11 +226,54 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         if self.plan.known.count(self.config.slice, K) >= K {
             return self.begin(now);
         }
-        let point = self.config.slice.random(&mut self.random);
-        self.phase = match self.node.find_node(now, point) {
-            Ok(lookup) => Phase::Entering(lookup),
-            Err(_) => Phase::Resting(now + RETRY),
+        self.phase = match self.look(now) {
+            Some(lookup) => Phase::Entering(lookup),
+            None => Phase::Resting(now + RETRY),
         };
+    }
+
+    /// Looks whether the network is there.
+    fn probe(&mut self, now: Instant) {
+        self.phase = match self.look(now) {
+            Some(lookup) => Phase::Probing(lookup),
+            None => Phase::Away(now + RETRY),
+        };
+    }
+
+    fn look(&mut self, now: Instant) -> Option<LookupId> {
+        let point = self.config.slice.random(&mut self.random);
+        self.node.find_node(now, point).ok()
+    }
+
+    /// The lookup that this crawl waited for is over.
+    fn looked(&mut self, now: Instant, is_anybody_there: bool) {
+        self.phase = match (self.phase, is_anybody_there) {
+            (Phase::Entering(_), true) => return self.begin(now),
+            (Phase::Entering(_), false) => Phase::Resting(now + RETRY),
+            (_, true) => Phase::Sweeping,
+            (_, false) => Phase::Away(now + RETRY),
+        };
+        if is_anybody_there {
+            self.somebody_answered(now);
+        }
+    }
+
+    /// The network is there, so whoever was silent meanwhile is to blame.
+    fn somebody_answered(&mut self, now: Instant) {
+        self.heard = Some(now);
+        for errand in self.suspects.drain(..) {
+            self.plan.silent(now, errand);
+        }
+    }
+
+    /// Somebody did not answer. If nobody did in all the time that they had, it may be the network.
+    fn somebody_is_silent(&mut self, now: Instant, errand: Errand) {
+        let is_network_there =
+            self.heard.is_some_and(|heard| now.since(heard) <= self.node.config().timeout_max);
+        match is_network_there {
+            true => self.plan.silent(now, errand),
+            false => self.suspects.push(errand),
+        }
     }
 
     fn begin(&mut self, now: Instant) {
@@ -217,7 +291,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
 
     /// Asks whom the plan says, as many as may be asked at once.
     fn sweep(&mut self, now: Instant) {
-        while self.open.len() < self.config.in_flight.max(1) {
+        while self.open.len() < self.config.in_flight.max(1) && self.suspects.len() < SUSPECTS_MAX {
             let Some(errand) = self.plan.next(&mut self.random) else { break };
             let (target, want) = (errand.target, None);
             let question = match errand.samples {
@@ -227,7 +301,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             match self.node.ask(errand.to, &question) {
                 Ok(ask) => {
                     self.totals.asked += 1;
-                    self.open.push((ask, errand));
+                    self.open.push(Open { ask, errand });
                 }
                 Err(AskError::Busy) => {
                     self.plan.give_back(errand);
@@ -236,8 +310,10 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
                 Err(_) => self.plan.give_up(now, errand),
             }
         }
-        if self.open.is_empty() && self.plan.is_over() {
-            self.rest(now);
+        match self.open.is_empty() {
+            true if !self.suspects.is_empty() => self.probe(now),
+            true if self.plan.is_over() => self.rest(now),
+            _ => {}
         }
     }
 
@@ -246,8 +322,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         let progress = self.progress(now);
         let is_last = self.config.rounds.is_some_and(|rounds| progress.round >= rounds);
         let is_poor = progress.round > 1 && progress.hashes_in_round * YIELD < progress.hashes;
-        let is_known = !self.plan.known.is_empty();
-        let is_complete = is_known && (is_poor || !self.plan.has_more()) && !self.config.forever;
+        let is_complete = (is_poor || !self.plan.has_more()) && !self.config.forever;
         let pause = self.config.pause.max(PAUSE_MIN);
         let next = self.plan.next_round(now, pause).unwrap_or(now + pause.max(RETRY));
         let goes_on = !is_last && !is_complete;
@@ -265,10 +340,10 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         self.told.push_back(Event::Ended { end, progress: self.progress(now) });
     }
 
-    /// The errand that a question of the node was for.
-    fn close(&mut self, ask: AskId) -> Option<Errand> {
-        let index = self.open.iter().position(|(open, _)| *open == ask)?;
-        Some(self.open.swap_remove(index).1)
+    /// A question of the node's that was one of ours.
+    fn close(&mut self, ask: AskId) -> Option<Open> {
+        let index = self.open.iter().position(|open| open.ask == ask)?;
+        Some(self.open.swap_remove(index))
     }
 }
 
@@ -309,7 +384,7 @@ impl<S: Storage, R: CryptoRng> Machine for Crawler<S, R> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let next = match self.phase {
-            Phase::Resting(at) => Some(at),
+            Phase::Resting(at) | Phase::Away(at) => Some(at),
             _ => None,
         };
         earliest(self.node.poll_timeout(), next)

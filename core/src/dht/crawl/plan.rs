@@ -11,9 +11,10 @@
 //!   more than K known in it            halve it; nobody is asked
 //!   somebody in it was not asked yet   ask them for its nodes
 //!        tells K nodes of the part     there may be more: halve it
-//!        tells fewer                   these are all: it is covered
+//!        tells fewer                   these are all: if a second says so, it is covered
 //!        does not tell                 the next one
-//!   nobody in it is left to be asked   ask the two closest outside, then it is covered
+//!   nobody in it is left to be asked   if one has told, it is covered
+//!   nobody in it has told              ask two outside, the closest, then it is covered
 //! ```
 //!
 //! In a covered part everybody else is asked for nodes around their own place, somewhat farther than
@@ -40,6 +41,9 @@ use crate::dht::crawl::prefix::Prefix;
 use crate::id::Id;
 use crate::limits::{CRAWL_TRIES_MAX, K};
 use crate::time::Instant;
+
+/// How many have to say that a part holds no more.
+const AGREE: u8 = 2;
 
 /// A question to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +73,12 @@ pub struct Said<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     prefix: Prefix,
-    /// Nodes in it that were asked about it.
+    /// Nodes in it that told of it.
     inside: u8,
-    /// Nodes outside of it that were asked about it.
+    /// Nodes outside of it that told of it.
     outside: u8,
+    /// Nodes outside of it that were asked about it.
+    tried: u8,
     /// Somebody told so many of it that there may be more.
     is_full: bool,
 }
@@ -214,12 +220,12 @@ impl Plan {
         let new = told().filter(|contact| self.meet(**contact)).count();
         if let Some(mut part) = errand.part {
             let of_part = told().filter(|contact| part.prefix.contains(contact.id)).count();
-            let is_inside = said.id.is_none_or(|id| part.prefix.contains(id));
             part.is_full = of_part >= K;
-            match is_inside && !said.nodes.is_empty() && !part.is_full {
-                true => self.settle(part.prefix),
-                false => self.open.push(part),
+            match said.id.is_none_or(|id| part.prefix.contains(id)) {
+                true => part.inside += u8::from(!said.nodes.is_empty()),
+                false => part.outside += 1,
             }
+            self.open.push(part);
             self.asked_about = self.asked_about.saturating_sub(1);
         }
         new
@@ -296,18 +302,20 @@ impl Plan {
         None
     }
 
-    /// Who is to be asked about a part: somebody in it, else the closest outside.
+    /// Who is to be asked about a part: somebody in it, else the closest outside; nobody if enough
+    /// were.
     fn pilot(&self, part: &mut Part) -> Option<(Id, SocketAddr)> {
-        if part.inside < CRAWL_TRIES_MAX
-            && let Some(inside) = self.first_in(part.prefix)
-        {
-            part.inside += 1;
-            return Some(inside);
-        }
-        if !self.is_thorough || part.inside > 0 || part.outside >= 2 {
+        if part.inside >= AGREE {
             return None;
         }
-        part.outside += 1;
+        let inside = self.first_in(part.prefix);
+        if inside.is_some() || part.inside > 0 || !self.is_thorough {
+            return inside;
+        }
+        if part.outside >= AGREE || part.tried >= CRAWL_TRIES_MAX {
+            return None;
+        }
+        part.tried += 1;
         let mut around = part.prefix;
         loop {
             around = around.parent()?;
@@ -327,7 +335,11 @@ impl Plan {
             self.covered.push_back(prefix);
         }
         if self.known.count(prefix, 1) > 0 {
-            self.depth = (self.depth * 15 + u32::from(prefix.bits()) * 16) / 16;
+            // A few deep parts, which a liar can make, move it no farther than a few others do.
+            match self.depth < u32::from(prefix.bits()) * 16 {
+                true => self.depth += 4,
+                false => self.depth = self.depth.saturating_sub(4),
+            }
         }
     }
 
@@ -365,6 +377,6 @@ impl Plan {
 
 impl Part {
     fn new(prefix: Prefix) -> Self {
-        Self { prefix, inside: 0, outside: 0, is_full: false }
+        Self { prefix, inside: 0, outside: 0, tried: 0, is_full: false }
     }
 }

@@ -1,6 +1,6 @@
 //! A crawl's state as bytes, for the next start: whom it knows and how long they must be spared.
 //!
-//! A bencoded dictionary: `at`, the number of the round; `dht`, what [`Node::save`] writes; `f`, 4 or
+//! A bencoded dictionary: `at`, how many rounds are over; `dht`, what [`Node::save`] writes; `f`, 4 or
 //! 6, the address family; `n`, a row for each node; `v`, the version of this layout. A row is a compact
 //! contact (BEP 5, BEP 32), then big-endian: seconds that it must be spared (4 bytes), what kind it is
 //! (1), info-hashes it stores (4), of these unseen (4), taken (4), visits in vain (1).
@@ -44,7 +44,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         let mut bytes = vec![0; SAVE_MAX + 128 + count * row_len];
         let mut writer = Writer::new(&mut bytes);
         writer.raw(b"d2:at");
-        writer.integer(i64::from(self.plan.round()));
+        writer.integer(i64::from(self.rounds_over()));
         writer.raw(b"3:dht");
         writer.string(node.get(..len).unwrap_or_default());
         writer.raw(b"1:f");

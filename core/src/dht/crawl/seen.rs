@@ -50,22 +50,24 @@ impl Seen {
         let Some(home) = digest.checked_rem(self.places.len() as u64) else { return true };
         let home = home as usize;
         let (upper, lower) = (home..self.places.len(), 0..home);
+        let mut other = None;
         for index in upper.chain(lower).take(REACH) {
             let Some(place) = self.places.get_mut(index) else { break };
             if *place == digest {
                 return false;
             }
-            if *place == 0 && self.len < self.most {
+            if *place != 0 {
+                other = other.or(Some(index));
+                continue;
+            }
+            if self.len < self.most {
                 *place = digest;
                 self.len += 1;
                 return true;
             }
-            if *place == 0 {
-                break;
-            }
+            break;
         }
-        if let Some(place) = self.places.get_mut(home) {
-            self.len += usize::from(*place == 0);
+        if let Some(place) = other.and_then(|index| self.places.get_mut(index)) {
             *place = digest;
         }
         true
