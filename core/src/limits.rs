@@ -103,8 +103,8 @@ pub const CRAWL_BARREN_MAX: u8 = 2;
 pub const CRAWL_STORED_MAX: u32 = 1 << 24;
 
 /// Nodes outside of a part of the key space that a crawl asks about it, before it goes on without an
-/// answer.
-pub const CRAWL_TRIES_MAX: u8 = 8;
+/// answer: more than one liar invents.
+pub const CRAWL_TRIES_MAX: u8 = 64;
 
 const _: () = {
     assert!(SHORTLIST_MAX >= 2 * K && ANNOUNCES_MAX >= K);

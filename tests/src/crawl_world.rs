@@ -78,8 +78,6 @@ struct Emulated {
     table: Vec<usize>,
     /// The hashes it holds.
     holds: Vec<u32>,
-    /// When the crawler may ask again, as far as it was told.
-    spared: Instant,
     asked: u32,
 }
 
@@ -106,6 +104,8 @@ pub struct Crawl {
     world: World,
     nodes: Vec<Emulated>,
     places: HashMap<SocketAddr, usize>,
+    /// When the crawler may ask for another sample, as far as it was told.
+    spared: HashMap<SocketAddr, Instant>,
     seconds: BTreeMap<u64, u64>,
     random: ChaCha8Rng,
     way: BinaryHeap<Reverse<(Instant, u64, SocketAddr, Vec<u8>)>>,
@@ -145,7 +145,7 @@ impl Crawl {
                 });
                 let manner = manner.unwrap_or(Manner::Honest);
                 let (table, holds, asked) = (Vec::new(), Vec::new(), 0);
-                Emulated { id: id(seed, index), manner, table, holds, spared: START, asked }
+                Emulated { id: id(seed, index), manner, table, holds, asked }
             })
             .collect();
         let mut sorted: Vec<(Id, usize)> =
@@ -173,6 +173,7 @@ impl Crawl {
             places: (0..world.nodes).map(|index| (addr(index), index)).collect(),
             world,
             nodes,
+            spared: HashMap::new(),
             seconds: BTreeMap::new(),
             random: ChaCha8Rng::seed_from_u64(seed),
             way: BinaryHeap::new(),
@@ -255,7 +256,9 @@ impl Crawl {
         let Some(place) = self.place(to) else { return };
         let message = krpc::decode(query).expect("our own queries are well-formed");
         let Body::Query(asked) = &message.body else { panic!("a crawler only asks") };
-        if asked.method == b"sample_infohashes" && self.now < self.nodes[place].spared {
+        if asked.method == b"sample_infohashes"
+            && self.spared.get(&to).is_some_and(|until| self.now < *until)
+        {
             self.violations.push(to);
         }
         self.nodes[place].asked += 1;
@@ -274,11 +277,10 @@ impl Crawl {
         let message = krpc::decode(bytes).expect("our own answers are well-formed");
         if let (Ok(()), Body::Response(response)) = (taken, message.body)
             && let Some(samples) = response.samples()
-            && let Some(place) = self.place(from)
         {
             let interval = Duration::from_secs(samples.interval.clamp(0, 21_600) as u64);
-            let spared = self.now + interval;
-            self.nodes[place].spared = self.nodes[place].spared.max(spared);
+            let spared = self.spared.entry(from).or_insert(START);
+            *spared = (*spared).max(self.now + interval);
         }
     }
 

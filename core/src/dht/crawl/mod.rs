@@ -160,6 +160,16 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         &self.config
     }
 
+    /// Adds an address to begin with, as [`Node::add_source`]. Where nobody is known yet, the crawl
+    /// begins there at once.
+    pub fn add_source(&mut self, addr: SocketAddr) -> bool {
+        let is_added = self.node.add_source(addr);
+        if is_added && self.plan.known.is_empty() && matches!(self.phase, Phase::Resting(_)) {
+            self.phase = Phase::Begin;
+        }
+        is_added
+    }
+
     /// How far it is.
     pub fn progress(&self, now: Instant) -> Progress {
         let spent = now.since(self.round_began).as_secs_f64();
@@ -258,11 +268,11 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         }
     }
 
-    /// The network is there, so whoever was silent meanwhile is to blame.
+    /// The network is there, so whoever was silent while it was not is asked once more.
     fn somebody_answered(&mut self, now: Instant) {
         self.heard = Some(now);
         for errand in self.suspects.drain(..) {
-            self.plan.silent(now, errand);
+            self.plan.doubted(now, errand);
         }
     }
 

@@ -44,6 +44,11 @@ use crate::time::Instant;
 
 /// How many have to say that a part holds no more.
 const AGREE: u8 = 2;
+/// Nobody is expected in a part so many bits deeper than others, unless somebody was told of there: a
+/// crowd, which a liar can invent, is in many empty parts.
+const VOID_BITS: u32 = 8;
+/// So many have to be covered before it is known how deep others are.
+const SETTLED: u32 = 64;
 
 /// A question to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub struct Errand {
     pub samples: bool,
     /// The part of the key space that waits for the answer.
     part: Option<Part>,
+    /// It was asked before, and it was not clear why nobody answered.
+    again: bool,
 }
 
 /// What an answer says, as far as the plan has to know.
@@ -101,6 +108,8 @@ pub struct Plan {
     first: Vec<Errand>,
     /// How much is covered, 0 to 1.
     share: f64,
+    /// Covered parts in which there was somebody.
+    settled: u32,
     /// How many sixteenths of a bit a part is long when it is covered, on the average.
     depth: u32,
     round: u32,
@@ -120,6 +129,7 @@ impl Plan {
             covered: VecDeque::new(),
             first: Vec::new(),
             share: 0.0,
+            settled: 0,
             depth: u32::from(slice.bits()) * 16,
             round: 0,
             is_thorough: true,
@@ -251,6 +261,15 @@ impl Plan {
         self.unanswered(errand);
     }
 
+    /// Somebody did not answer, and it was not clear whether the network was there. They are asked once
+    /// more.
+    pub fn doubted(&mut self, now: Instant, errand: Errand) {
+        match errand.again {
+            true => self.silent(now, errand),
+            false => self.first.push(Errand { again: true, ..errand }),
+        }
+    }
+
     /// Whether the round is over, once no question is on its way.
     pub fn is_over(&self) -> bool {
         self.open.is_empty() && self.waiting.is_empty() && self.first.is_empty()
@@ -291,7 +310,11 @@ impl Plan {
                 self.open.push(Part::new(lower));
                 continue;
             }
-            let Some(to) = self.pilot(&mut part) else {
+            let is_void = self.settled >= SETTLED
+                && u32::from(part.prefix.bits()) > self.depth / 16 + VOID_BITS
+                && self.known.count(part.prefix, 1) == 0;
+            let pilot = if is_void { None } else { self.pilot(&mut part) };
+            let Some(to) = pilot else {
                 self.settle(part.prefix);
                 continue;
             };
@@ -335,6 +358,7 @@ impl Plan {
             self.covered.push_back(prefix);
         }
         if self.known.count(prefix, 1) > 0 {
+            self.settled = self.settled.saturating_add(1);
             // A few deep parts, which a liar can make, move it no farther than a few others do.
             match self.depth < u32::from(prefix.bits()) * 16 {
                 true => self.depth += 4,
@@ -371,7 +395,7 @@ impl Plan {
 
     fn ask(&mut self, to: (Id, SocketAddr), target: Id, part: Option<Part>) -> Errand {
         self.waiting.remove(&to);
-        Errand { to: to.1, target, samples: true, part }
+        Errand { to: to.1, target, samples: true, part, again: false }
     }
 }
 
