@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::mailbox::{Post, Receiver, Sender, Weight, mailbox};
 use crate::names::{Named, Names};
+use crate::pump::START;
 use crate::setup::random;
 use crate::state;
 
@@ -192,7 +193,7 @@ fn restore(crawler: &mut Crawling, path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(Error::State { path: path.to_owned(), source }),
     };
-    let restored = crawler.restore(Instant::EPOCH, &bytes);
+    let restored = crawler.restore(START, &bytes);
     restored.map(drop).map_err(|reason| Error::StateFormat { path: path.to_owned(), reason })
 }
 

@@ -81,6 +81,9 @@ struct Emulated {
     asked: u32,
 }
 
+/// An answer under way: when it arrives, its number, who it is from, what it says.
+type Travelling = (Instant, u64, SocketAddr, Vec<u8>);
+
 /// A crawler, and who is around it.
 pub struct Crawl {
     /// The crawler.
@@ -108,7 +111,7 @@ pub struct Crawl {
     spared: HashMap<SocketAddr, Instant>,
     seconds: BTreeMap<u64, u64>,
     random: ChaCha8Rng,
-    way: BinaryHeap<Reverse<(Instant, u64, SocketAddr, Vec<u8>)>>,
+    way: BinaryHeap<Reverse<Travelling>>,
     serial: u64,
     /// Nothing arrives.
     pub is_cut: bool,
