@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use tinybt_core::dht::crawl::{CrawlConfig, Crawler, Event};
+use tinybt_core::dht::crawl::{CrawlConfig, Crawler, Event, Prefix};
 use tinybt_core::dht::{Heap, Node};
 use tinybt_core::limits::DATAGRAM_MAX;
 use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, SampleInfo};
@@ -400,9 +400,10 @@ fn table(sorted: &[(Id, usize)], own: Id, seed: u64) -> Vec<usize> {
     for bits in 0..30u8 {
         let mut other = own;
         other.0[usize::from(bits / 8)] ^= 0x80 >> (bits % 8);
-        let bucket = tinybt_core::dht::crawl::Prefix::around(other, bits + 1);
-        let from = sorted.partition_point(|(id, _)| *id < bucket.first());
-        let to = sorted.partition_point(|(id, _)| *id <= bucket.last());
+        let bucket = Prefix::around(other, bits + 1);
+        let (first, last) = (bucket.first(), bucket.last());
+        let from = sorted.partition_point(|(id, _)| *id < first);
+        let to = sorted.partition_point(|(id, _)| *id <= last);
         let mut left: Vec<usize> = sorted[from..to].iter().map(|(_, index)| *index).collect();
         for _ in 0..8.min(left.len()) {
             known.push(left.swap_remove(random.next_u32() as usize % left.len()));
@@ -414,10 +415,11 @@ fn table(sorted: &[(Id, usize)], own: Id, seed: u64) -> Vec<usize> {
 /// The closest to a point, of a sorted list.
 fn closest(sorted: &[(Id, usize)], point: Id, count: usize) -> Vec<usize> {
     // All that are closer share more bits; so the part that holds enough holds the closest.
-    let mut part = tinybt_core::dht::crawl::Prefix::around(point, 160);
+    let mut part = Prefix::around(point, 20);
     loop {
-        let from = sorted.partition_point(|(id, _)| *id < part.first());
-        let to = sorted.partition_point(|(id, _)| *id <= part.last());
+        let (first, last) = (part.first(), part.last());
+        let from = sorted.partition_point(|(id, _)| *id < first);
+        let to = sorted.partition_point(|(id, _)| *id <= last);
         let parent = part.parent();
         if to - from >= count || parent.is_none() {
             let mut found = sorted[from..to].to_vec();
