@@ -1,14 +1,17 @@
 //! The crawler among thousands of nodes in virtual time: what it finds, whom it spares, how it ends.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
-use rand_core::SeedableRng;
+use proptest::prelude::*;
+use rand_core::{Rng, SeedableRng};
 use tinybt_core::dht::crawl::known::{Entry, Kind, Known, REST, Sample};
+use tinybt_core::dht::crawl::plan::{Plan, Said};
 use tinybt_core::dht::crawl::seen::Seen;
 use tinybt_core::dht::crawl::{CrawlConfig, CrawlEnd, Crawler, Event, Prefix, Progress};
 use tinybt_core::dht::{Node, RestoreError};
-use tinybt_core::{Family, Id};
+use tinybt_core::{Contact, Family, Id};
 use tinybt_tests::crawl_world::{Crawl, Manner, START, World, crawler, hash};
 use tinybt_tests::nodes::{addr, id};
 
@@ -279,6 +282,61 @@ fn when_a_node_may_be_asked_again() {
     entry.sampled(START, sample(7_200, 100, 20, 20));
     entry.silent(START);
     assert_eq!(entry.due.since(START).as_secs(), 7_200, "silence does not end an interval");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// Whoever lies, however: nobody is asked twice in a round, and all is covered in the end.
+    #[test]
+    fn a_plan_comes_to_its_end(seed: u64, bits in 0..4u8, in_flight in 1..9usize, room in 1..400usize) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let slice = Prefix::around(id(1, 1), bits);
+        let mut plan = Plan::new(slice, room);
+        for round in 1..=2 {
+            plan.meet(Contact { id: slice.random(&mut random), addr: addr(0) });
+            plan.begin(START, round == 1);
+            let (mut open, mut asked) = (Vec::new(), BTreeSet::new());
+            loop {
+                while open.len() < in_flight && let Some(errand) = plan.next(&mut random) {
+                    prop_assert!(asked.insert((errand.to, errand.samples)), "twice: {:?}", errand);
+                    prop_assert!(plan.known.get(&errand.to).is_some());
+                    open.push(errand);
+                }
+                let Some(last) = open.len().checked_sub(1) else { break };
+                let errand = open.swap_remove(random.next_u32() as usize % (last + 1));
+                let way = random.next_u32();
+                let teller = |random: &mut ChaCha8Rng| {
+                    let close = Prefix::around(errand.target, (way >> 8) as u8).random(random);
+                    let at = 1 + random.next_u32() as usize % 1_000;
+                    Contact { id: if way & 64 == 0 { close } else { Id::random(random) }, addr: addr(at) }
+                };
+                match way % 8 {
+                    0 => plan.silent(START, errand),
+                    1 => plan.refused(START, errand),
+                    _ => {
+                        let told = (way >> 16) as usize % 10;
+                        let nodes: Vec<_> = (0..told).map(|_| teller(&mut random)).collect();
+                        let id = (way & 32 == 0).then(|| Id::random(&mut random));
+                        plan.answered(START, errand, Said { id, nodes: &nodes, sample: None });
+                    }
+                }
+            }
+            prop_assert!(plan.is_over());
+            prop_assert!((plan.share() - 1.0).abs() < 1e-6, "{}", plan.share());
+            prop_assert!(plan.known.len() <= room);
+        }
+    }
+}
+
+#[test]
+fn a_slice_has_no_use_for_nodes_of_another_crawl() {
+    let mut plan = Plan::new(Prefix::around(Id([0; 20]), 1), 10);
+    plan.known
+        .insert(addr(1), Entry { kind: Kind::Sampled, unseen: 9, ..Entry::heard(Id([255; 20])) });
+    plan.known.insert(addr(2), Entry::heard(Id([1; 20])));
+    plan.begin(START, true);
+    assert_eq!((plan.waiting(), plan.has_more()), (1, false));
 }
 
 #[test]

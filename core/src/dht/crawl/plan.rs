@@ -110,7 +110,7 @@ pub struct Plan {
     share: f64,
     /// Covered parts in which there was somebody.
     settled: u32,
-    /// How many sixteenths of a bit a part is long when it is covered, on the average.
+    /// How many sixteenths of a bit parts have that are covered: as many have more as have less.
     depth: u32,
     round: u32,
     /// Whether this round asks those outside as well.
@@ -172,8 +172,8 @@ impl Plan {
         self.first.clear();
         self.open.clear();
         self.open.push(Part::new(self.slice));
-        let due = self.known.due(now).map(|contact| (contact.id, contact.addr));
-        self.waiting = due.collect();
+        let due = self.known.due(now).filter(|contact| self.slice.contains(contact.id));
+        self.waiting = due.map(|contact| (contact.id, contact.addr)).collect();
     }
 
     /// Hears of a node. Returns whether it is one to be asked: of the slice, new, and with room.
@@ -277,7 +277,7 @@ impl Plan {
 
     /// Whether anybody stores more than they told.
     pub fn has_more(&self) -> bool {
-        self.known.iter().any(|(_, entry)| entry.has_more())
+        self.of_slice().any(Entry::has_more)
     }
 
     /// When the next round is worth it: as soon as nine tenths of those may be asked who store more
@@ -296,7 +296,13 @@ impl Plan {
     }
 
     fn due_of(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<Instant> {
-        self.known.iter().filter(|(_, entry)| is_meant(entry)).map(|(_, entry)| entry.due).collect()
+        self.of_slice().filter(|entry| is_meant(entry)).map(|entry| entry.due).collect()
+    }
+
+    /// Everybody of the slice: others may be known from another crawl.
+    fn of_slice(&self) -> impl Iterator<Item = &Entry> {
+        let all = self.known.iter().map(|(_, entry)| entry);
+        all.filter(|entry| self.slice.contains(entry.id))
     }
 
     // The sweep.
