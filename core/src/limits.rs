@@ -1,6 +1,8 @@
 //! Every bound in one place, with where it comes from; their relations are asserted at compile
 //! time at the end.
 
+use core::time::Duration;
+
 /// The largest datagram we build or read: an Ethernet frame of 1,500 bytes. What the DHT sends stays
 /// well below; a scrape of 74 swarms (BEP 15) is 1,496 bytes, and the IP layer cuts it in two where
 /// the path is narrower.
@@ -73,6 +75,16 @@ pub const VOTES_MAX: usize = 16;
 /// Peers that are kept of one swarm: a few replies full.
 pub const SWARM_PEERS_MAX: usize = 500;
 
+/// Seeds or downloaders of one swarm up to which filters can count them (BEP 33). Nobody else is
+/// given a token then.
+pub const FILTERED_MAX: usize = 6_000;
+
+/// Info-hashes of one sample (BEP 51): what a reply has room for if it lists no nodes.
+pub const SAMPLES_MAX: usize = (REPLY_MAX - 160) / 20;
+
+/// The longest interval between two samples (BEP 51).
+pub const SAMPLE_INTERVAL_MAX: Duration = Duration::from_secs(21_600);
+
 /// Bytes of an HTTP tracker's answer: room for 50,000 compact peers.
 pub const BODY_MAX: usize = 1 << 20;
 
@@ -81,9 +93,6 @@ pub const HTTP_PEERS_MAX: usize = 2_000;
 
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
-
-/// The longest interval, in seconds, for which a node may ask to be spared by indexers (BEP 51).
-pub const SAMPLE_INTERVAL_MAX: u64 = 21_600;
 
 /// Info-hashes of one answer that are taken in: as many as fit into any datagram.
 pub const SAMPLES_TAKEN_MAX: usize = DATAGRAM_MAX / 20;

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::budget::Rate;
 use crate::contact::Family;
+use crate::dht::store::PEER_TTL;
 use crate::id::Id;
 
 /// How a [`Node`](crate::dht::Node) behaves. Start from [`Config::new`] or [`Config::private`]
@@ -42,6 +43,10 @@ pub struct Config {
     /// Bytes of a reply per byte of its question, for sources that have proven nothing: a spoofed
     /// source must not turn this node into an amplifier. 0: no limit.
     pub amplification: u8,
+    /// How long the sample of stored info-hashes that others are given stays the same (BEP 51):
+    /// [`Duration::ZERO`], for a new one each time, to six hours; longer counts as that. What fits
+    /// into one reply is always told as it is.
+    pub sample_interval: Duration,
     /// Hand queries of methods that this library does not know to the application
     /// ([`Event::Asked`](crate::dht::Event::Asked)); otherwise they are answered as the BEPs say.
     pub foreign_methods: bool,
@@ -92,6 +97,8 @@ impl Config {
             destinations_per_minute: Some(2_000),
             answers: Some(Rate { per_second: 50, burst: 200 }),
             amplification: 8,
+            // By then nobody counts any longer who did not announce again.
+            sample_interval: PEER_TTL,
             foreign_methods: false,
             upkeep: Upkeep {
                 bootstrap: true,

@@ -1,5 +1,6 @@
 //! The Mainline DHT: leaves that each know one thing, and the node that composes them.
 
+pub mod bloom;
 pub mod bootstrap;
 pub mod budget;
 pub mod config;

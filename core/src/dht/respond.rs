@@ -1,7 +1,7 @@
 //! What a query is answered with: a pure function of the question.
 //!
 //! It looks at no table, no store and no time, so it says *what* to answer with ("the nodes closest
-//! to this") and leaves the finding to the moment when the reply is written (BEP 5, BEP 32).
+//! to this") and leaves the finding to the moment when the reply is written (BEP 5, 32, 33, 51).
 
 use core::net::SocketAddr;
 
@@ -21,22 +21,35 @@ pub(crate) enum Verdict<'a> {
     Foreign(ReplyKind),
 }
 
-/// Judges a query that came from `from` to a node of `family`.
-pub(crate) fn judge<'a>(query: &Query<'a>, from: SocketAddr, family: Family) -> Verdict<'a> {
-    try_judge(query, from, family).unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
+/// Judges a query that came from `from` to a node of `family`, which `scrapes` if its store can tell
+/// what BEP 33 and BEP 51 ask for.
+pub(crate) fn judge<'a>(
+    query: &Query<'a>,
+    from: SocketAddr,
+    family: Family,
+    scrapes: bool,
+) -> Verdict<'a> {
+    try_judge(query, from, family, scrapes)
+        .unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
 }
 
 fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,
     family: Family,
+    scrapes: bool,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
     let want = wanted(query, family);
     Ok(match query.method {
         b"ping" => Verdict::Reply(ReplyKind::Id),
         b"find_node" => Verdict::Reply(ReplyKind::Nodes { target: query.target()?, want }),
-        b"get_peers" => Verdict::Reply(ReplyKind::Peers { info_hash: query.info_hash()?, want }),
+        b"get_peers" => Verdict::Reply(ReplyKind::Peers {
+            info_hash: query.info_hash()?,
+            want,
+            no_seed: scrapes && query.no_seed(),
+            scrape: scrapes && query.scrape(),
+        }),
         b"announce_peer" => {
             let port = if query.implied_port() { from.port() } else { query.port()? };
             Verdict::Announce {
@@ -45,6 +58,9 @@ fn try_judge<'a>(
                 token: query.token()?,
                 seed: query.seed(),
             }
+        }
+        b"sample_infohashes" if scrapes => {
+            Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
         }
         // Nodes for an answer would look like success.
         b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),

@@ -31,6 +31,10 @@ pub struct Stats {
     pub lookups: u64,
     /// Announces by others that were stored.
     pub stored: u64,
+    /// Replies with the filters of a swarm (BEP 33).
+    pub scrapes: u64,
+    /// Replies with a sample of info-hashes (BEP 51).
+    pub samples: u64,
     ignored: [u64; Ignored::ALL.len()],
 }
 

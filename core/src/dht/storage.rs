@@ -85,6 +85,8 @@ pub trait Storage: Sized {
 /// ```
 ///
 /// `lookups` includes the node's own when it bootstraps. `hops` are lines of each lookup's trace.
+/// With `scrapes: true` behind `peers_stored` the node also answers scrapes (BEP 33) and samples
+/// (BEP 51), at the cost of the code for it.
 #[macro_export]
 macro_rules! storage {
     (
@@ -99,6 +101,7 @@ macro_rules! storage {
             peers_per_lookup: $peers_per_lookup:expr,
             hops: $hops:expr,
             peers_stored: $peers_stored:expr,
+            $(scrapes: $scrapes:expr,)?
             shunned: $shunned:expr,
             sources: $sources:expr $(,)?
         }
@@ -111,7 +114,10 @@ macro_rules! storage {
             type Table = $crate::dht::table::Table<
                 $crate::heapless::Vec<$crate::dht::table::Bucket, { $buckets }>,
             >;
-            type Peers = $crate::dht::store::PeerRing<{ $peers_stored }>;
+            type Peers = $crate::dht::store::PeerRing<
+                { $peers_stored },
+                { [$($scrapes,)? false][0] },
+            >;
             type InFlight = $crate::heapless::Vec<$crate::dht::node::Flight, { $in_flight }>;
             type Searches = $crate::heapless::Vec<
                 $crate::rows::Row<$crate::dht::node::SearchRow<Self>>,

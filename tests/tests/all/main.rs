@@ -2,9 +2,11 @@
 #![allow(missing_docs)]
 
 mod allocation_wire;
+mod bloom;
 mod bounds;
 mod citizen;
 mod crawl;
+mod crawl_real;
 mod finder;
 mod finder_hostile;
 mod hostile;
@@ -14,8 +16,10 @@ mod magnet;
 mod metainfo;
 mod network;
 mod policy;
+mod scrape;
 mod scripts;
 mod shunned;
+mod store_model;
 mod table;
 mod tidy;
 mod tracker_http;

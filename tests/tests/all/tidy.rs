@@ -145,6 +145,7 @@ fn the_leaves_know_no_messages() {
         "dht/crawl/known",
         "dht/crawl/prefix",
         "dht/crawl/seen",
+        "dht/bloom",
     ];
     absent("core/src", is_one_of(&names), &["wire::", "krpc", "Machine"]);
 }

@@ -14,7 +14,7 @@ use crate::dht::crawl::{Crawler, Event, Phase};
 use crate::dht::event::{AskId, LookupId};
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
-use crate::limits::{K, SAMPLE_INTERVAL_MAX, SAMPLES_TAKEN_MAX};
+use crate::limits::{K, SAMPLES_TAKEN_MAX};
 use crate::machine::Machine;
 use crate::wire::krpc::{Body, Response};
 
@@ -141,7 +141,7 @@ fn read_sample(response: &Response<'_>) -> Option<TakenSample> {
     let samples = response.samples()?;
     // Whoever does not say how long to spare them is spared as long as there is.
     let interval = match response.member(b"interval") {
-        Some(_) => samples.interval.clamp(0, SAMPLE_INTERVAL_MAX as i64),
+        Some(_) => samples.interval.clamp(0, REST.as_secs() as i64),
         None => REST.as_secs() as i64,
     };
     Some(TakenSample {

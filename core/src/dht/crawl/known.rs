@@ -31,7 +31,7 @@ use crate::time::Instant;
 /// How long a node that did not answer is left alone.
 pub const SILENT_FOR: Duration = Duration::from_secs(1_800);
 /// How long a node that told everything is left alone.
-pub const REST: Duration = Duration::from_secs(SAMPLE_INTERVAL_MAX);
+pub const REST: Duration = SAMPLE_INTERVAL_MAX;
 
 /// What a node turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

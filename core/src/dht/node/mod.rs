@@ -7,12 +7,13 @@
 //! |---|---|
 //! | commands and views of the application | `mod.rs`, `views.rs` |
 //! | a datagram comes in | `receive.rs` |
-//! | a datagram goes out, time passes | `transmit.rs` |
+//! | a datagram goes out, time passes | `transmit.rs`; what replies say: `replies.rs` |
 //! | events, and giving rows free | `report.rs` |
 //! | its state to bytes and back | `save.rs` |
 //! | the rows themselves | `rows.rs` |
 
 mod receive;
+mod replies;
 mod report;
 mod rows;
 mod save;

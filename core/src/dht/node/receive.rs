@@ -80,7 +80,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return Err(Ignored::Full);
         }
         let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
-        let verdict = respond::judge(query, from, self.config.family);
+        let verdict = respond::judge(query, from, self.config.family, S::Peers::SCRAPES);
         self.sources.spend(now, from.ip());
         self.count_query(query.method);
 

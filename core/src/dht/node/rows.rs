@@ -283,8 +283,10 @@ pub(crate) enum ReplyKind {
     Id,
     /// The closest nodes.
     Nodes { target: Id, want: Want },
-    /// Peers, a token and the closest nodes.
-    Peers { info_hash: InfoHash, want: Want },
+    /// Peers, a token and the closest nodes; filters to count the peers by (BEP 33).
+    Peers { info_hash: InfoHash, want: Want, no_seed: bool, scrape: bool },
+    /// Info-hashes of stored swarms and the closest nodes (BEP 51).
+    Samples { target: Id, want: Want },
     /// An error.
     Error { code: i64, text: &'static str },
 }

@@ -4,31 +4,27 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use heapless::Vec;
 use rand_core::CryptoRng;
 
-use crate::contact::{Contact, Family};
 use crate::dht::event::Event;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
+use crate::dht::node::replies::AskedForPeers;
 use crate::dht::node::rows::{Asker, Goal, QuestionRow, QuestionState, ReplyKind, SearchRow};
 use crate::dht::queries::{Lapse, Patience};
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
-use crate::dht::store::PeerStore;
-use crate::dht::table::{Quality, Routing, Upkeep};
+use crate::dht::table::{Routing, Upkeep};
 use crate::id::Id;
 use crate::limits::{K, REPLY_MAX};
 use crate::list::List;
 use crate::machine::{Buffer, Transmit};
 use crate::rows::Handle;
 use crate::time::Instant;
-use crate::wire::krpc::{self, Answer, Envelope, Question, Values, Want};
+use crate::wire::krpc::{self, Answer, Envelope, Question, Want};
 
 /// How long a node that never answered is remembered.
 const SILENT_FOR: Duration = Duration::from_secs(300);
-
-type Closest = Vec<Contact, K>;
 
 impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// What [`Machine::poll_transmit`](crate::Machine::poll_transmit) does, with the routing table
@@ -156,36 +152,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                     krpc::encode_response(bytes, &envelope, &Answer { id, ..Answer::default() })
                 }
                 ReplyKind::Nodes { target, want } => {
-                    let mut own = Closest::new();
-                    let mut others = Closest::new();
-                    self.closest_to(now, target, want, room, other, &mut own, &mut others);
-                    let (nodes, nodes6) = self.by_family(want, &own, &others);
-                    let answer = Answer { id, nodes, nodes6, ..Answer::default() };
-                    krpc::encode_response(bytes, &envelope, &answer)
+                    self.write_nodes(now, bytes, &envelope, target, want, other)
                 }
-                ReplyKind::Peers { info_hash, want } => {
-                    let mut own = Closest::new();
-                    let mut others = Closest::new();
-                    let target = info_hash.as_id();
-                    self.closest_to(now, target, want, room, other, &mut own, &mut others);
-                    let token = self.tokens.make(now, reply.to.ip(), &info_hash);
-                    let family = self.config.family;
-                    // A fair sample is one that begins elsewhere for everybody.
-                    let start = u32::from_le_bytes(token.first_chunk().copied().unwrap_or([0; 4]));
-                    let most = room / (family.peer_len() + 2);
-                    let packed = self.peers.peers(now, info_hash, family, most, start);
-                    let empty = packed.runs.iter().all(|run| run.is_empty());
-                    let values = Values { family, packed: packed.runs };
-                    let (nodes, nodes6) = by_family(family, want, &own, &others);
-                    let answer = Answer {
-                        id,
-                        nodes,
-                        nodes6,
-                        token: Some(&token),
-                        values: (!empty).then_some(values),
-                        ..Answer::default()
-                    };
-                    krpc::encode_response(bytes, &envelope, &answer)
+                ReplyKind::Peers { info_hash, want, no_seed, scrape } => {
+                    let asked = AskedForPeers { from: reply.to.ip(), info_hash, no_seed, scrape };
+                    self.write_peers(now, bytes, &envelope, &asked, want, other)
+                }
+                ReplyKind::Samples { target, want } => {
+                    self.write_samples(now, bytes, &envelope, target, want, other)
                 }
                 ReplyKind::Error { code, text } => {
                     self.stats.errors_out += 1;
@@ -197,43 +171,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
         }
         None
-    }
-
-    /// The closest nodes of the families that are wanted, as many as fit into `room`.
-    #[allow(clippy::too_many_arguments)]
-    fn closest_to(
-        &self,
-        now: Instant,
-        target: Id,
-        want: Want,
-        room: usize,
-        other: Option<&S::Table>,
-        own: &mut Closest,
-        others: &mut Closest,
-    ) {
-        /// What stands around the nodes in a message: ids, token, address, keys.
-        const FRAME: usize = 160;
-        let family = self.config.family;
-        let mut room = room.saturating_sub(FRAME);
-        let wants = |family| if family == Family::V4 { want.v4 } else { want.v6 };
-        if wants(family) {
-            self.table.closest(now, target, Quality::Good, own);
-            own.truncate(room / family.contact_len());
-            room = room.saturating_sub(own.len() * family.contact_len());
-        }
-        if let Some(other) = other.filter(|_| wants(family.other())) {
-            other.closest(now, target, Quality::Good, others);
-            others.truncate(room / family.other().contact_len());
-        }
-    }
-
-    fn by_family<'a>(
-        &self,
-        want: Want,
-        own: &'a [Contact],
-        others: &'a [Contact],
-    ) -> (Option<&'a [Contact]>, Option<&'a [Contact]>) {
-        by_family(self.config.family, want, own, others)
     }
 
     /// What the application answered to foreign methods.
@@ -445,15 +382,4 @@ const HARD_QUANTILE: u32 = 980;
 
 fn envelope<'a>(config: &crate::dht::Config, transaction: &'a [u8; 4]) -> Envelope<'a> {
     Envelope { transaction, version: config.version, read_only: config.read_only, external: None }
-}
-
-/// `nodes` and `nodes6`, each present if it was wanted (BEP 32).
-fn by_family<'a>(
-    family: Family,
-    want: Want,
-    own: &'a [Contact],
-    others: &'a [Contact],
-) -> (Option<&'a [Contact]>, Option<&'a [Contact]>) {
-    let (v4, v6) = if family == Family::V4 { (own, others) } else { (others, own) };
-    (want.v4.then_some(v4), want.v6.then_some(v6))
 }
