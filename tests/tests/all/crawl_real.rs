@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tinybt_core::dht::Port;
 use tinybt_core::dht::crawl::{self, CrawlConfig, CrawlEnd, Progress};
-use tinybt_core::{Buffer, Ignored, InfoHash, Instant, Machine, Transmit};
+use tinybt_core::dht::{Config, Port};
+use tinybt_core::{Buffer, Family, Ignored, InfoHash, Instant, Machine, Transmit};
 use tinybt_tests::crawl_world::{TestCrawler, crawler, hash};
 use tinybt_tests::net::{Link, Network};
-use tinybt_tests::nodes::{TestNode, addr, network};
+use tinybt_tests::nodes::{TestNode, addr, id, node};
 
 /// Nodes and a crawler on one network.
 enum Host {
@@ -54,11 +54,29 @@ impl Machine for Host {
     }
 }
 
+/// Nodes that have found each other, and tell another sample every five minutes.
+fn network(count: usize) -> Network<TestNode> {
+    let mut network = Network::new(3, Link::default());
+    for index in 0..count {
+        let mut config = Config::private(Family::V4);
+        config.id = Some(id(3, index));
+        config.sample_interval = Duration::from_secs(300);
+        let mut node = node(index as u64, config);
+        node.add_source(addr(index / 2));
+        network.add(addr(index), node);
+        if index % 10 == 9 {
+            network.run_for(Duration::from_secs(1));
+        }
+    }
+    network.run_for(Duration::from_secs(60));
+    network
+}
+
 #[test]
 fn three_hundred_real_nodes_tell_what_was_announced_to_them() {
     // Sixty-four a node, of which forty-three fit into an answer.
     let (count, hashes) = (300, 2_400);
-    let mut nodes = network(3, count, Link::default());
+    let mut nodes = network(count);
     for index in 0..hashes {
         nodes
             .command(addr(index * 7 % count), |node, now| {
