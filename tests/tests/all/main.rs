@@ -5,6 +5,8 @@ mod allocation_wire;
 mod bloom;
 mod bounds;
 mod citizen;
+mod crawl;
+mod crawl_real;
 mod finder;
 mod finder_hostile;
 mod follow;
