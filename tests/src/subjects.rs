@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
+use tinybt_core::dht::crawl::{self, CrawlConfig, CrawlEnd, Crawler};
 use tinybt_core::dht::{Config, Dual, Event, Heap, Node, Port, Question};
 use tinybt_core::limits::DATAGRAM_MAX;
-use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Values};
+use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, SampleInfo, Values};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine};
 
 use crate::laws::Subject;
@@ -26,6 +27,13 @@ pub struct DualSubject;
 /// Three addresses of one family and two of the other.
 #[derive(Clone, Debug)]
 pub struct HomesSubject;
+
+/// A crawler whose node the application uses as well.
+#[derive(Clone, Debug)]
+pub struct CrawlSubject {
+    /// How it behaves.
+    pub config: CrawlConfig,
+}
 
 fn make(config: Config, seed: u64) -> TestNode {
     let mut node = Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed));
@@ -85,6 +93,13 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         Family::V4 => (Some(&contacts[..]), None),
         Family::V6 => (None, Some(&contacts[..])),
     };
+    let sample = [[way; 20], [way / 2; 20], [1; 20]].concat();
+    let samples = SampleInfo {
+        interval: i64::from(way) * 200 - 400,
+        stored: i64::from(way) - 3,
+        packed: &sample[..usize::from(way % 4) * 20],
+    };
+    let is_sampled = query.method == b"sample_infohashes" && !way.is_multiple_of(5);
     let packed = [way, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, way, 1, 2, 3, 4, 5];
     let answer = Answer {
         id: Id([way / 4; 20]),
@@ -92,6 +107,7 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         nodes6,
         token: (!way.is_multiple_of(3)).then_some(&packed[..4]),
         values: (query.method == b"get_peers").then_some(Values { family, packed: [&packed, &[]] }),
+        samples: is_sampled.then_some(samples),
         ..Answer::default()
     };
     let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
@@ -224,6 +240,40 @@ impl Subject for HomesSubject {
 
     fn locals(&self) -> Vec<SocketAddr> {
         vec![addr(900), addr(901), addr(902), addr6(900), addr6(901)]
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        answer(sent, way)
+    }
+}
+
+impl Subject for CrawlSubject {
+    type Machine = Crawler<Heap, ChaCha8Rng>;
+    const ROWS: usize = 64 + 8 + 2;
+
+    fn make(&self) -> Self::Machine {
+        let node = make(Config::new(Family::V4), 10);
+        Crawler::new(self.config.clone(), node, ChaCha8Rng::seed_from_u64(11))
+    }
+
+    fn command(&self, crawler: &mut Self::Machine, now: Instant, which: u8) -> Option<String> {
+        if which.is_multiple_of(9) {
+            return crawler.stop(now).then(|| "stop".to_owned());
+        }
+        if which.is_multiple_of(7) {
+            let saved = crawler.save(now);
+            let _ = crawler.restore(now, &saved);
+            return None;
+        }
+        NodeSubject { config: Config::new(Family::V4) }.command(&mut crawler.node, now, which)
+    }
+
+    fn ends(&self, event: &crawl::Event) -> Option<String> {
+        match event {
+            crawl::Event::Dht(event) => ends(event),
+            crawl::Event::Ended { end: CrawlEnd::Stopped, .. } => Some("stop".to_owned()),
+            _ => None,
+        }
     }
 
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {

@@ -78,7 +78,6 @@ fn the_newest_value_is_known_when_the_lookup_ends_and_no_other_is_believed() {
         median(best),
         median(done)
     );
-    println!("{figures}");
     assert_eq!(forged, 0, "{figures}");
     assert!(u64::from(found) >= runs - 1, "{figures}");
 }
@@ -290,7 +289,6 @@ fn the_size_of_the_network_lies_in_the_stated_interval() {
         "{inside} of {runs} inside, {below} too small, mean width {width:.2} of the estimate, mean \
          estimate {ratio:.3} of the truth"
     );
-    println!("{text}");
     assert!(inside >= 90, "{text}");
 }
 

@@ -141,6 +141,10 @@ fn the_leaves_know_no_messages() {
         "dht/budget",
         "dht/bootstrap",
         "dht/shunned",
+        "dht/crawl/plan",
+        "dht/crawl/known",
+        "dht/crawl/prefix",
+        "dht/crawl/seen",
         "dht/bloom",
     ];
     absent("core/src", is_one_of(&names), &["wire::", "krpc", "Machine"]);
@@ -167,6 +171,7 @@ fn only_the_composing_files_name_both_codec_and_contract() {
         let composing = path.starts_with("core/src/dht/node/")
             || [
                 "core/src/dht/dual.rs",
+                "core/src/dht/crawl/mod.rs",
                 "core/src/tracker/udp/mod.rs",
                 "core/src/tracker/server/udp.rs",
             ]
