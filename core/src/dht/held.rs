@@ -166,11 +166,12 @@ impl<L: List<u8>> Held<L> {
         };
         if let Some(known) = self.seq() {
             let is_same = seq == known && (self.value().is_empty() || value == self.value());
-            match seq < known || is_same {
-                true if is_same => return Some(Verdict::Same),
-                true => return Some(Verdict::Older),
-                false if seq == known && value < self.value() => return Some(Verdict::Older),
-                false => {}
+            if is_same {
+                return Some(Verdict::Same);
+            }
+            let is_older = seq < known || (seq == known && value < self.value());
+            if is_older && !self.is_beyond_cas(seq) {
+                return Some(Verdict::Older);
             }
         }
         // The signature last: it is what costs.
@@ -200,8 +201,19 @@ impl<L: List<u8>> Held<L> {
 
     /// The number that nodes are told when they are asked: older ones need not be sent.
     pub fn known(&self) -> Option<i64> {
-        // One below our own: somebody may hold another value under the same number.
-        if self.is_ours { self.seq().map(|seq| seq.saturating_sub(1)) } else { self.seq() }
+        if !self.is_ours {
+            return self.seq();
+        }
+        // One below our own: somebody may hold another value under the same number. And what is to
+        // be replaced is to be the newest there is.
+        let below = self.seq()?.saturating_sub(1);
+        Some(self.cas.map_or(below, |cas| below.min(cas)))
+    }
+
+    /// Whether ours is to replace an older one than this. Those who have not heard of this one would
+    /// store ours, which then hides it: what the comparison is to prevent.
+    fn is_beyond_cas(&self, seq: i64) -> bool {
+        self.is_ours && self.cas.is_some_and(|cas| seq > cas)
     }
 
     fn seq(&self) -> Option<i64> {

@@ -165,6 +165,31 @@ fn a_put_that_finds_a_newer_item_ends_and_tells_it() {
 }
 
 #[test]
+fn a_put_in_place_of_what_is_no_longer_the_newest_stores_nothing() {
+    // One of the closest has not heard of version 5; it would take version 9 in place of 4, and
+    // version 5 would be lost.
+    let world = World::default();
+    for (cas, outdated) in [(Some(4), true), (Some(5), false), (None, false)] {
+        let made = Made::around(&world, 1, mutable_target(&public(), SALT));
+        let mut node = searcher(&made, 1);
+        let mut items = Items::new(&made);
+        for (place, close) in made.truth.iter().enumerate() {
+            let seq = if place == 2 { 4 } else { 5 };
+            let held = Some(Signed::new(&key(), SALT, seq, &value(seq)));
+            items.shelves.insert(*close, Shelf { holds: held, refuses: None });
+        }
+        let new = Signed::new(&key(), SALT, 9, &value(9));
+        let lookup = node.put(START, &new.item(), cas).unwrap();
+        made.drive(&mut node, START, &mut items);
+        let (_, outcome) = items.ended.unwrap();
+        assert_eq!(outcome.end == End::Outdated, outdated, "{cas:?}");
+        assert_eq!(items.stored.is_empty(), outdated, "{cas:?}");
+        let seq = node.item(lookup).unwrap().seq();
+        assert_eq!(seq, Some(if outdated { 5 } else { 9 }), "{cas:?}");
+    }
+}
+
+#[test]
 fn an_immutable_item_is_what_hashes_to_the_target() {
     let world = World::default();
     let bytes = value(0);
