@@ -113,6 +113,10 @@ pub const VALUE_MAX: usize = 1_000;
 /// Bytes of the salt that tells the items of one key apart (BEP 44).
 pub const SALT_MAX: usize = 64;
 
+/// Bytes of a lookup that counts a swarm: two filters of 256, and two counts of two bytes of each of
+/// sixteen nodes.
+pub const SCRAPE_GATHERED: usize = 2 * 256 + 16 * 4;
+
 /// Bytes of a lookup that gathers an item: its key, signature, salt and value.
 pub const ITEM_GATHERED: usize = 32 + 64 + SALT_MAX + VALUE_MAX;
 

@@ -79,6 +79,8 @@ pub struct Overview {
     pub v6: Option<(Status, Stats)>,
     /// All of them, by the addresses of their sockets.
     pub homes: Vec<(SocketAddr, Status, Stats)>,
+    /// How large each family's network is, judged by the lookups of all nodes that have ended.
+    pub network: Pair<NetworkSize>,
 }
 
 impl<R: Runtime> Dht<R> {
@@ -360,10 +362,7 @@ impl<R> Dht<R> {
             getrandom::fill(&mut target.0).map_err(|_| Error::Random)?;
             self.find_node(target)?.finish().await?;
         }
-        let overview = self.overview().await?;
-        let size =
-            |of: &Option<(Status, Stats)>| of.as_ref().and_then(|(status, _)| status.network);
-        Ok(Pair { v4: size(&overview.v4), v6: size(&overview.v6) })
+        Ok(self.overview().await?.network)
     }
 
     /// Asks a node any question, and gives its answer as it came.
@@ -454,7 +453,9 @@ impl Commands {
                 let node = home.node();
                 Some((home.local()?, node.status(now), *node.stats()))
             });
-            Overview { v4, v6, homes: homes.collect() }
+            let network =
+                Pair { v4: machine.network_size(Family::V4), v6: machine.network_size(Family::V6) };
+            Overview { v4, v6, homes: homes.collect(), network }
         };
         self.inquire(look).await
     }

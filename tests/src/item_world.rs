@@ -70,6 +70,8 @@ pub struct Items<'a> {
     made: &'a Made<'a>,
     /// What nodes hold, by number.
     pub shelves: HashMap<usize, Shelf>,
+    /// Immutable values that nodes tell, whatever they are asked for.
+    pub immutable: HashMap<usize, Vec<u8>>,
     /// What the searcher told, in order: when, and which number and value.
     pub told: Vec<(Instant, i64, Vec<u8>)>,
     /// Nodes that stored, and what they were to compare with.
@@ -86,6 +88,7 @@ impl<'a> Items<'a> {
         Self {
             made,
             shelves: HashMap::new(),
+            immutable: HashMap::new(),
             told: Vec::new(),
             stored: HashMap::new(),
             ended: None,
@@ -119,6 +122,9 @@ impl Play for Items<'_> {
             b"get" => {
                 answer.nodes = Some(&nodes);
                 answer.token = Some(&token);
+                if let Some(value) = self.immutable.get(&node) {
+                    answer.item.get_or_insert_default().value = Some(value);
+                }
                 if let Some(held) = &shelf.holds {
                     let item = answer.item.get_or_insert_default();
                     item.sequence = Some(held.seq);
@@ -170,8 +176,10 @@ pub struct Swarm<'a> {
     downloaders: u32,
     /// Every so many a node knows no filters, and tells peers alone.
     legacy: usize,
-    /// Filters of these nodes are all ones.
+    /// Filters of these nodes are full.
     pub liars: HashSet<usize>,
+    /// With this.
+    pub filled: u8,
     /// What the searcher counted, and what the traffic of it was.
     pub counted: Option<tinybt_core::dht::SwarmSize>,
 }
@@ -179,7 +187,15 @@ pub struct Swarm<'a> {
 impl<'a> Swarm<'a> {
     /// With so many seeds and downloaders; every `legacy`th of the nodes knows no filters.
     pub fn new(made: &'a Made<'a>, seeds: u32, downloaders: u32, legacy: usize) -> Self {
-        Self { made, seeds, downloaders, legacy, liars: HashSet::new(), counted: None }
+        Self {
+            made,
+            seeds,
+            downloaders,
+            legacy,
+            liars: HashSet::new(),
+            filled: 0xff,
+            counted: None,
+        }
     }
 
     fn known(&self, node: usize, count: u32, offset: u32) -> impl Iterator<Item = Ipv4Addr> {
@@ -205,7 +221,7 @@ impl Play for Swarm<'_> {
             self.known(node, self.downloaders, no)
                 .for_each(|ip| downloaders.insert(IpAddr::V4(ip)));
             if self.liars.contains(&node) {
-                seeds = Bloom::from_bytes(&[0xff; 256]);
+                seeds = Bloom::from_bytes(&[self.filled; 256]);
             }
             if self.legacy > 0 && place % self.legacy == 0 {
                 let all = self.known(node, self.seeds + self.downloaders, 0).take(60);

@@ -121,7 +121,6 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         samples: is_sampled.then_some(samples),
         item: (query.method == b"get" && !way.is_multiple_of(3)).then_some(item),
         filters: (query.scrape() && way.is_multiple_of(2)).then_some(filters),
-        ..Answer::default()
     };
     let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
     bytes.truncate(len);

@@ -119,6 +119,11 @@ impl Bloom {
         }
     }
 
+    /// How many addresses leave so many zeros.
+    pub(crate) fn count_of(zeros: u32) -> f64 {
+        load(zeros.clamp(1, Self::BITS)) / (2.0 * load(Self::BITS - 1))
+    }
+
     pub(crate) fn set(&mut self, bits: Bits) {
         for bit in bits {
             if let Some(byte) = self.bytes.get_mut(usize::from(bit / 8)) {

@@ -39,6 +39,7 @@ use crate::dht::held::Copies;
 use crate::dht::item::Item;
 use crate::dht::node::{Announcement, AskError, Busy, Node, PutError, Sought, Standing};
 use crate::dht::scraped::SwarmSize;
+use crate::dht::size::{Census, NetworkSize};
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
 use crate::limits::HOMES_PREFIX_MAX;
@@ -372,6 +373,14 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     /// As [`Node::swarm_size`].
     pub fn swarm_size(&self, lookup: LookupId) -> Option<SwarmSize> {
         self.node_of(lookup.home())?.swarm_size(lookup)
+    }
+
+    /// How large the network of a family is, judged by the lookups of all its homes.
+    pub fn network_size(&self, family: Family) -> Option<NetworkSize> {
+        let mut census = Census::default();
+        let homes = self.homes().filter(|home| home.id().family() == family);
+        homes.for_each(|home| census.merge(home.node().census()));
+        census.size()
     }
 
     fn each<E: From<Busy>>(

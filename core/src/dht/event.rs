@@ -177,8 +177,11 @@ pub enum End {
     /// It was cancelled.
     Cancelled,
     /// It was to store an item, and found a newer one, or one newer than the one to be replaced,
-    /// which can be read: nothing was stored.
+    /// which can be read. Nothing is stored after that; what was stored by then is counted.
     Outdated,
+    /// It was to store an item, and more nodes refused that for what they hold (errors 301 and 302)
+    /// than stored it. They have the places of this item: it is not stored around them.
+    Conflict,
 }
 
 /// How one question of a lookup went: a line of its trace.

@@ -147,7 +147,9 @@ impl Lookup {
 
     /// An address to begin with whose id is not known. Ignored when there are enough.
     pub fn seed(&mut self, addr: SocketAddr) {
-        if !self.seeds.iter().any(|seed| seed.addr == addr) {
+        let is_known = self.seeds.iter().any(|seed| seed.addr == addr)
+            || self.shortlist.iter().any(|candidate| candidate.contact.addr == addr);
+        if !is_known {
             let _ = self.seeds.push(Seed { addr, state: State::Fresh, tries: 0, open: 0 });
         }
     }
@@ -163,6 +165,7 @@ impl Lookup {
         if self.seeds.iter().any(|seed| seed.addr == contact.addr && seed.tries > 0) {
             return false;
         }
+        self.seeds.retain(|seed| seed.addr != contact.addr);
         if let Some(network) = Network::foreign(contact.addr.ip()).filter(|_| self.diversity) {
             let same = |c: &&Candidate| Network::of(c.contact.addr.ip()) == network;
             if self.shortlist.iter().filter(same).count() >= Self::PER_NETWORK {
@@ -368,6 +371,15 @@ impl Lookup {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// A node refused to store, since it has something that is not to be replaced: its place is
+    /// taken, or what it refused would be stored around it.
+    pub fn conflicted(&mut self, addr: &SocketAddr) {
+        if let Some(candidate) = self.candidate_at(addr) {
+            candidate.close(Errand::Announce, State::Answered);
+            candidate.announce = State::Answered;
         }
     }
 

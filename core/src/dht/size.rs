@@ -48,7 +48,7 @@ impl Short {
 }
 
 /// How many nodes there are, as far as lookups can tell: those that answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSize {
     /// The best guess.
     pub nodes: u64,
@@ -62,17 +62,23 @@ pub struct NetworkSize {
 
 impl Census {
     /// Takes in the closest nodes that answered a lookup which ran to its end, closest first.
-    pub fn note(&mut self, target: Id, closest: impl Iterator<Item = Id>) {
+    ///
+    /// `all_answered`: so did everybody else that was asked. If these are few, they are all.
+    pub fn note(&mut self, target: Id, closest: impl Iterator<Item = Id>, all_answered: bool) {
         let (mut nodes, mut last) = (0u8, None);
         for id in closest.take(K) {
             nodes += 1;
             last = Some(id);
         }
         let Some(last) = last else { return };
-        self.all = (usize::from(nodes) < K).then_some(nodes);
-        if self.all.is_some() {
-            return self.spans.clear();
+        if usize::from(nodes) < K {
+            // Else it may be the network that went away.
+            if all_answered {
+                self.all = Some(nodes);
+            }
+            return;
         }
+        self.all = None;
         let distance = Short::new(head(target) ^ head(last));
         let target = (head(target) >> 32) as u32;
         if let Some(old) = self.spans.iter().position(|span| span.target == target) {
@@ -94,13 +100,28 @@ impl Census {
         let shape = (K * self.spans.len()) as f64;
         let sum: f64 = self.spans.iter().map(|span| span.distance.share()).sum();
         let sum = f64::max(sum, f64::MIN_POSITIVE);
+        // Eight answered, whatever the estimate is.
+        let at_least = |nodes: f64| f64::max(nodes, K as f64) as u64;
         let quantile = |z| gamma_quantile(shape, z) / sum;
         Some(NetworkSize {
-            nodes: ((shape - 1.0) / sum) as u64,
-            low: f64::max(quantile(-Z) * (1.0 - DOUBT), K as f64) as u64,
-            high: (quantile(Z) * (1.0 + DOUBT)) as u64,
+            nodes: at_least((shape - 1.0) / sum),
+            low: at_least(quantile(-Z) * (1.0 - DOUBT)),
+            high: at_least(quantile(Z) * (1.0 + DOUBT)),
             lookups: self.spans.len() as u8,
         })
+    }
+
+    /// Takes in what the lookups of another node of the same network say.
+    pub fn merge(&mut self, other: &Self) {
+        self.all = self.all.max(other.all);
+        for span in &other.spans {
+            if !self.spans.iter().any(|known| known.target == span.target) {
+                let _ = self.spans.push(*span);
+            }
+        }
+        if !self.spans.is_empty() {
+            self.all = None;
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tinybt_core::Instant;
 use tinybt_core::dht::item::{Item, SecretKey, immutable_target, mutable_target};
-use tinybt_core::dht::{Config, End, PutError, Sought};
+use tinybt_core::dht::{Config, End, Event, PutError, Sought};
 use tinybt_core::{Family, Id, InfoHash};
 use tinybt_tests::item_world::{Items, Shelf, Signed, Swarm, value};
-use tinybt_tests::net::{Delay, mix};
+use tinybt_tests::net::{Delay, Link, Network, mix};
 use tinybt_tests::nodes::{TestNode, addr, id, node};
 use tinybt_tests::world::{Made, Play, World};
 
@@ -95,12 +95,7 @@ fn copies_are_counted_by_what_they_hold() {
         fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8> {
             self.0.reply(node, query)
         }
-        fn hear(
-            &mut self,
-            now: Instant,
-            node: &mut TestNode,
-            event: tinybt_core::dht::Event,
-        ) -> bool {
+        fn hear(&mut self, now: Instant, node: &mut TestNode, event: Event) -> bool {
             self.0.hear(now, node, event)
         }
     }
@@ -200,9 +195,122 @@ fn an_immutable_item_is_what_hashes_to_the_target() {
     made.drive(&mut node, START, &mut items);
     let (ended, outcome) = items.ended.unwrap();
     assert!(outcome.stored >= 7, "{outcome:?}");
+
+    // Half of the closest tell something else.
+    for (other, copies) in [(value(1), 4), (b"0:".to_vec(), 4), (bytes.clone(), 8)] {
+        let mut searcher = searcher(&made, 3);
+        let lookup = searcher.get(START, &Sought::at(made.target)).unwrap();
+        let mut items = Items::new(&made);
+        for (place, close) in made.truth.iter().enumerate() {
+            let held = if place % 2 == 0 { &other } else { &bytes };
+            items.immutable.insert(*close, held.clone());
+        }
+        made.drive(&mut searcher, START, &mut items);
+        let told: Vec<_> = items.told.iter().map(|(_, seq, value)| (*seq, value)).collect();
+        assert_eq!(told, [(-1, &bytes)], "once, and nothing forged");
+        let known = searcher.copies(lookup).unwrap();
+        assert!(known.newest + 1 >= copies && known.newest <= copies, "{known:?}");
+        assert_eq!(known.older, 0);
+        assert!(known.invalid <= 8 - copies && known.invalid + 1 >= 8 - copies, "{known:?}");
+    }
     assert_eq!(node.get(ended, &Sought { salt: &[0; 65], ..Sought::at(made.target) }), {
         Err(PutError::Item(tinybt_core::dht::item::ItemError::SaltTooBig))
     });
+}
+
+#[test]
+fn what_holders_refuse_is_not_stored_around_them() {
+    let world = World { dead: 0, stale: 0, loss: 0, ..World::default() };
+    for (code, cas, end) in
+        [(301, Some(3), End::Outdated), (302, None, End::Conflict), (205, None, End::Complete)]
+    {
+        let made = Made::around(&world, 3, mutable_target(&public(), SALT));
+        let mut node = searcher(&made, 3);
+        let mut items = Items::new(&made);
+        let held = Signed::new(&key(), SALT, 4, b"3:old");
+        for close in &made.truth {
+            let shelf = Shelf { holds: Some(held.clone()), refuses: Some(code) };
+            items.shelves.insert(*close, shelf);
+        }
+        node.put(START, &Signed::new(&key(), SALT, 9, b"3:new").item(), cas).unwrap();
+        made.drive(&mut node, START, &mut items);
+        let (_, outcome) = items.ended.unwrap();
+        assert_eq!(outcome.end, end, "{code}");
+        // Who refuses for another reason gives its place to the next.
+        assert_eq!(items.stored.is_empty(), code != 205, "{code}: {:?}", items.stored);
+    }
+}
+
+#[test]
+fn what_a_network_of_ours_stores_a_stranger_finds() {
+    let mut network: Network<TestNode> = Network::new(1, Link::default());
+    for index in 0..40 {
+        let mut node = node(mix(1, &[index as u64]), Config::new(Family::V4));
+        if index > 0 {
+            node.add_source(addr(0));
+        }
+        network.add(addr(index), node);
+        network.run_for(Duration::from_secs(2));
+    }
+    network.run_for(Duration::from_secs(600));
+    let told = |network: &mut Network<TestNode>, who, command: &dyn Fn(&mut TestNode, Instant)| {
+        let from = network.events.len();
+        network.command(addr(who), |node, now| command(node, now));
+        network.run_for(Duration::from_secs(30));
+        let events = network.events[from..].iter().filter(|(_, at, _)| *at == addr(who));
+        events.filter(|(.., event)| matches!(event, Event::Item { .. })).count()
+    };
+    for (round, len) in [100, 600, 996].into_iter().enumerate() {
+        let value = format!("{len}:{}", "x".repeat(len)).into_bytes();
+        let signed = Signed::new(&key(), &[round as u8], 1, &value);
+        for (mutable, item) in [(0, Item::Immutable(&value)), (1, signed.item())] {
+            told(&mut network, 5, &|node, now| assert!(node.put(now, &item, None).is_ok()));
+            let who = 1_000 + 2 * round + mutable;
+            let mut config = Config::new(Family::V4);
+            // Nobody has such a one in his table.
+            config.read_only = true;
+            let mut stranger = node(mix(2, &[who as u64]), config);
+            stranger.add_source(addr(0));
+            network.add(addr(who), stranger);
+            network.run_for(Duration::from_secs(30));
+            let salt = if mutable == 1 { &signed.salt[..] } else { &[] };
+            let sought = Sought { salt, ..Sought::at(item.target()) };
+            let found =
+                told(&mut network, who, &|node, now| assert!(node.get(now, &sought).is_ok()));
+            assert_eq!(found, 1, "{len} bytes, {mutable}");
+        }
+    }
+}
+
+#[test]
+fn one_liar_shows_beside_what_the_others_tell() {
+    let world = World::default();
+    let made = Made::new(&world, 51);
+    for (filled, refused) in [(0xff, 1), (0x7f, 0)] {
+        let mut node = searcher(&made, 1);
+        let mut swarm = Swarm::new(&made, 12, 0, 0);
+        swarm.liars.insert(made.truth[3]);
+        swarm.filled = filled;
+        node.scrape(START, InfoHash(made.target.0)).unwrap();
+        made.drive(&mut node, START, &mut swarm);
+        let size = swarm.counted.unwrap();
+        assert_eq!(size.refused, refused, "{size:?}");
+        assert!(size.seeds_median > 3.0 && size.seeds_median < 13.0, "{size:?}");
+        assert_eq!(size.seeds.count > 10.0 * size.seeds_median + 20.0, filled == 0x7f, "{size:?}");
+    }
+}
+
+#[test]
+fn an_outage_in_the_middle_of_a_lookup_is_no_small_network() {
+    let (_, mut node) = Random::measure(7, 2_000, 16);
+    let before = node.network_size().unwrap();
+    let world = World { nodes: 2_000, dead: 990, ..World::default() };
+    let made = Made::around(&world, 7, id(5, 5));
+    let now = START + Duration::from_secs(10_000);
+    node.find_node(now, made.target).unwrap();
+    made.drive(&mut node, now, &mut Finder { made: &made, ended: &mut Random(None) });
+    let after = node.network_size().unwrap();
+    assert!(after.nodes * 4 > before.nodes, "{before:?} {after:?}");
 }
 
 #[test]
@@ -263,8 +371,8 @@ impl Play for Finder<'_> {
         Items::new(self.made).reply(node, query)
     }
 
-    fn hear(&mut self, now: Instant, _: &mut TestNode, event: tinybt_core::dht::Event) -> bool {
-        let tinybt_core::dht::Event::Finished { .. } = event else { return false };
+    fn hear(&mut self, now: Instant, _: &mut TestNode, event: Event) -> bool {
+        let Event::Finished { .. } = event else { return false };
         self.ended.0 = Some(now);
         true
     }
@@ -280,6 +388,7 @@ fn the_size_of_the_network_lies_in_the_stated_interval() {
         let size = node.network_size().unwrap();
         let living = living as u64;
         inside += u32::from((size.low..=size.high).contains(&living));
+        assert!((size.low..=size.high).contains(&size.nodes), "{size:?}");
         below += u32::from(size.high < living);
         width += (size.high - size.low) as f64 / size.nodes as f64 / runs as f64;
         ratio += size.nodes as f64 / living as f64 / runs as f64;
@@ -290,6 +399,7 @@ fn the_size_of_the_network_lies_in_the_stated_interval() {
          estimate {ratio:.3} of the truth"
     );
     assert!(inside >= 90, "{text}");
+    assert!(width < 0.6 && (0.9..1.1).contains(&ratio), "{text}");
 }
 
 #[test]

@@ -138,7 +138,6 @@ fn the_leaves_know_no_messages() {
         "dht/token",
         "dht/held",
         "dht/scraped",
-        "dht/found",
         "dht/size",
         "dht/external",
         "budget",

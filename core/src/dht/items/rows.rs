@@ -119,7 +119,11 @@ impl<V: Held + 'static, L: List<Row<V>>> Rows<V, L> {
     fn make_room(&mut self, new: &Row<V>, own: Id) -> Result<(), ItemError> {
         let is_new = self.place(new.target).is_err();
         let others = || self.rows.iter().filter(|row| row.target != new.target);
-        let siblings = || others().filter(|row| row.owner.is_some() && row.owner == new.owner);
+        // What other networks put as well is not this one's to have thrown out.
+        let is_alone = |row: &&Row<V>| row.putters.count_ones() <= 1;
+        let siblings = || {
+            others().filter(is_alone).filter(|row| row.owner.is_some() && row.owner == new.owner)
+        };
         let crowded = is_new && siblings().count() >= HOST_ITEMS_MAX;
         let sibling = siblings().min_by_key(|row| row.until).map(|row| row.target);
         let sibling = sibling.filter(|_| crowded);

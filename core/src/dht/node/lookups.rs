@@ -6,7 +6,6 @@ use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::contact::Contact;
-use crate::dht::bloom::Bloom;
 use crate::dht::event::LookupId;
 use crate::dht::found::Found;
 use crate::dht::held::Held;
@@ -19,7 +18,7 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Quality, Routing};
 use crate::id::{Id, InfoHash};
-use crate::limits::{ITEM_GATHERED, K};
+use crate::limits::{ITEM_GATHERED, K, SCRAPE_GATHERED};
 use crate::time::Instant;
 
 /// How a peer announces itself.
@@ -210,9 +209,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let family = self.config.family;
         let gathered = match goal {
-            Goal::Scrape if S::GATHERED_MAX < 2 * Bloom::LEN => return Err(Busy),
+            Goal::Scrape if S::GATHERED_MAX < SCRAPE_GATHERED => return Err(Busy),
             Goal::Scrape => {
-                let bytes = self.storage.found(family, 2 * Bloom::LEN);
+                let bytes = self.storage.found(family, SCRAPE_GATHERED);
                 Gathered::Filters(Scraped::new(family, bytes).ok_or(Busy)?)
             }
             _ => Gathered::Peers(Found::new(family, self.storage.found(family, 0))),

@@ -289,10 +289,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         code: i64,
     ) {
         let Some(search) = self.searches.get_mut(row) else { return };
-        search.lookup.refused(&flight.to, errand);
-        if errand == Errand::Announce {
-            search.outcome.refused = search.outcome.refused.saturating_add(1);
-        }
+        search.refused(&flight.to, errand, code);
         if let Some(hop) = search.trace.get_mut(usize::from(hop)) {
             hop.rtt = Some(now.since(flight.sent));
             hop.refused = Some(u16::try_from(code).unwrap_or(0));

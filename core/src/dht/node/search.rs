@@ -14,7 +14,7 @@ use crate::dht::node::{Announcement, Port};
 use crate::dht::scraped::Scraped;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
-use crate::limits::{ITEM_GATHERED, VALUES_TAKEN_MAX};
+use crate::limits::{ITEM_GATHERED, SCRAPE_GATHERED, VALUES_TAKEN_MAX};
 use crate::list::List;
 use crate::time::Instant;
 use crate::wire::krpc::{Question, Response, Want};
@@ -67,6 +67,8 @@ pub struct SearchRow<S: Storage> {
     pub(crate) outcome: Outcome,
     started: Instant,
     ended: bool,
+    /// Nodes that refused a put for what they hold.
+    conflicts: u8,
 }
 
 impl<S: Storage> SearchRow<S> {
@@ -77,7 +79,8 @@ impl<S: Storage> SearchRow<S> {
         gathered: Gathered<S::Found>,
         trace: S::Trace,
     ) -> Self {
-        Self { lookup, goal, gathered, trace, outcome: Outcome::NONE, started: now, ended: false }
+        let outcome = Outcome::NONE;
+        Self { lookup, goal, gathered, trace, outcome, started: now, ended: false, conflicts: 0 }
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -116,9 +119,25 @@ impl<S: Storage> SearchRow<S> {
         let end = match self.outcome {
             Outcome { asked: 0, .. } => End::Nobody,
             Outcome { answered: 0, .. } => End::Unanswered,
+            Outcome { stored, .. } if self.conflicts > stored => End::Conflict,
             _ => End::Complete,
         };
         self.end(now, end);
+    }
+
+    /// A node answered with an error of this code; 0 is another node in its place.
+    pub(crate) fn refused(&mut self, addr: &SocketAddr, errand: Errand, code: i64) {
+        let is_put = self.goal == Goal::Put && errand == Errand::Announce;
+        match code {
+            301 | 302 if is_put => {
+                self.conflicts = self.conflicts.saturating_add(1);
+                self.lookup.conflicted(addr);
+            }
+            _ => self.lookup.refused(addr, errand),
+        }
+        if errand == Errand::Announce {
+            self.outcome.refused = self.outcome.refused.saturating_add(1);
+        }
     }
 
     /// Writes a question into the trace; returns its place there.
@@ -163,17 +182,16 @@ impl<S: Storage> SearchRow<S> {
         let peers = response.values().take(VALUES_TAKEN_MAX).filter(is_named);
         match &mut self.gathered {
             Gathered::Peers(found) => peers.map(|peer| u16::from(found.insert(peer))).sum(),
-            Gathered::Filters(scraped) if S::GATHERED_MAX >= 2 * Bloom::LEN => {
+            Gathered::Filters(scraped) if S::GATHERED_MAX >= SCRAPE_GATHERED => {
                 const NONE: &[u8; Bloom::LEN] = &[0; Bloom::LEN];
                 let (seeds, downloaders) = (response.seeds(), response.downloaders());
                 let mut ips = peers.map(|peer| peer.ip()).peekable();
                 let has_filters = seeds.is_some() || downloaders.is_some();
                 // Who was asked twice may answer twice.
                 if (has_filters || ips.peek().is_some()) && self.lookup.set_holds(&from.addr) {
+                    let (seeds, downloaders) = (seeds.unwrap_or(NONE), downloaders.unwrap_or(NONE));
                     match has_filters {
-                        true => {
-                            scraped.add_filters(seeds.unwrap_or(NONE), downloaders.unwrap_or(NONE))
-                        }
+                        true => scraped.add_filters(seeds, downloaders, ips),
                         false => scraped.add_addresses(ips),
                     }
                 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 
-use crate::dht::event::{End, Event};
+use crate::dht::event::{End, Event, Outcome};
 use crate::dht::items::ItemStore;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
@@ -266,7 +266,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 ended = true;
                 if search.outcome.end == End::Complete {
                     let closest = search.lookup.closest().map(|contact| contact.id);
-                    census.note(search.lookup.target(), closest);
+                    let Outcome { asked, answered, .. } = search.outcome;
+                    census.note(search.lookup.target(), closest, answered >= asked);
                 }
                 return None;
             }

@@ -14,7 +14,7 @@ use crate::dht::node::Node;
 use crate::dht::node::rows::QuestionState;
 use crate::dht::node::search::{Gathered, SearchRow};
 use crate::dht::scraped::SwarmSize;
-use crate::dht::size::NetworkSize;
+use crate::dht::size::{Census, NetworkSize};
 use crate::dht::stats::{Stats, Status};
 use crate::dht::storage::Storage;
 use crate::dht::store::PeerStore;
@@ -106,6 +106,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// has.
     pub fn network_size(&self) -> Option<NetworkSize> {
         self.census.size()
+    }
+
+    pub(crate) fn census(&self) -> &Census {
+        &self.census
     }
 
     fn search_of(&self, lookup: LookupId) -> Option<&SearchRow<S>> {

@@ -32,10 +32,8 @@ pub(crate) fn run(args: &Size) -> Result<Found, Failure> {
     output.finish();
     let mut found = false;
     for family in [Family::V4, Family::V6] {
-        let overview = dht.overview()?;
-        let homes = overview.homes.iter().filter(|(addr, ..)| Family::of(addr) == family);
-        let sizes = homes.filter_map(|(_, status, _)| status.network);
-        if let Some(size) = sizes.max_by_key(|size| size.lookups) {
+        let network = dht.overview()?.network;
+        if let Some(size) = if family == Family::V4 { network.v4 } else { network.v6 } {
             found = true;
             print(&output, family, &size)?;
         }

@@ -80,7 +80,10 @@ fn print(
         "downloaders_error": round(swarm.downloaders.error),
         "filters": swarm.filters,
         "legacy": swarm.legacy,
+        "seeds_median": round(swarm.seeds_median),
+        "downloaders_median": round(swarm.downloaders_median),
         "refused": swarm.refused,
+        "dropped": swarm.dropped,
     }))?;
     if !is_known(swarm) {
         output.say(&format!("{hash}  nobody is known  {family}"))?;
@@ -92,6 +95,15 @@ fn print(
         about(&swarm.downloaders, "downloader"),
         plural(usize::from(swarm.filters) + usize::from(swarm.legacy), "node")
     ))?;
+    let is_odd = |union: f64, median: f64| swarm.filters > 2 && union > 10.0 * median + 20.0;
+    if is_odd(swarm.seeds.count, swarm.seeds_median)
+        || is_odd(swarm.downloaders.count, swarm.downloaders_median)
+    {
+        output.say(&format!(
+            "  (somebody may lie: half of the nodes know of no more than {:.0} and {:.0})",
+            swarm.seeds_median, swarm.downloaders_median
+        ))?;
+    }
     Ok(())
 }
 
