@@ -8,7 +8,7 @@ import tempfile
 import libtorrent as lt
 
 from ed25519 import Key
-from kit import check, tinybt, wait
+from kit import check, say, tinybt, wait
 from network import Node, Raw, alerts, ask, bencode, session, sessions_of, split, text
 
 
@@ -113,7 +113,7 @@ def theirs(label, host, ours):
     numbers(label, node.addr)
     lookalikes(label, node.addr)
     told_codes = codes(split(host(1)))
-    print(f"     libtorrent's answers to these puts: {differences(told_codes)}", flush=True)
+    say(f"     libtorrent's answers to these puts: {differences(told_codes)}")
     getting.stop_dht()
     check(f"{label}: our node ends well", node.stop() < 1)
 
