@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tinybt_core::dht::crawl::{self, CrawlConfig, CrawlEnd, Crawler};
-use tinybt_core::dht::{Config, Dual, Event, Heap, Node, Port, Question};
+use tinybt_core::dht::item::Item;
+use tinybt_core::dht::{Config, Dual, Event, Heap, Node, Port, Question, Sought};
 use tinybt_core::limits::DATAGRAM_MAX;
-use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, SampleInfo, Values};
+use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Filters, SampleInfo, Values};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine};
 
 use crate::laws::Subject;
@@ -48,6 +49,9 @@ fn make(config: Config, seed: u64) -> TestNode {
 pub fn addr6(index: u16) -> SocketAddr {
     SocketAddr::from(([0x2001, index + 1, 0, 0, 0, 0, 0, 7], 6881))
 }
+
+/// The value of an item.
+const VALUE: &[u8] = b"12:Hello World!";
 
 fn info_hash(which: u8) -> InfoHash {
     InfoHash([which.wrapping_mul(37); 20])
@@ -100,6 +104,13 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         packed: &sample[..usize::from(way % 4) * 20],
     };
     let is_sampled = query.method == b"sample_infohashes" && !way.is_multiple_of(5);
+    let item = krpc::Item {
+        value: way.is_multiple_of(4).then_some(if way < 128 { VALUE } else { b"5:other" }),
+        key: (way % 7 == 1).then_some(&[7; 32]),
+        signature: (way % 7 == 1).then_some(&[7; 64]),
+        sequence: way.is_multiple_of(5).then_some(i64::from(way)),
+    };
+    let filters = Filters { seeds: &[way; 256], downloaders: &[way / 2; 256] };
     let packed = [way, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, way, 1, 2, 3, 4, 5];
     let answer = Answer {
         id: Id([way / 4; 20]),
@@ -108,6 +119,8 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         token: (!way.is_multiple_of(3)).then_some(&packed[..4]),
         values: (query.method == b"get_peers").then_some(Values { family, packed: [&packed, &[]] }),
         samples: is_sampled.then_some(samples),
+        item: (query.method == b"get" && !way.is_multiple_of(3)).then_some(item),
+        filters: (query.scrape() && way.is_multiple_of(2)).then_some(filters),
         ..Answer::default()
     };
     let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
@@ -125,7 +138,13 @@ impl Subject for NodeSubject {
 
     fn command(&self, node: &mut TestNode, now: Instant, which: u8) -> Option<String> {
         let hash = info_hash(which);
-        match which % 8 {
+        match which % 11 {
+            8 => node.scrape(now, hash).ok().map(|id| format!("{id:?}")),
+            9 => {
+                let sought = Sought { newer_than: Some(7), ..Sought::at(hash.as_id()) };
+                node.get(now, &sought).ok().map(|id| format!("{id:?}"))
+            }
+            10 => node.put(now, &Item::Immutable(VALUE), None).ok().map(|id| format!("{id:?}")),
             0 | 1 => node.get_peers(now, hash).ok().map(|id| format!("{id:?}")),
             2 => node.find_node(now, hash.as_id()).ok().map(|id| format!("{id:?}")),
             3 => node.announce(now, hash, Port::Implied).ok().map(|id| format!("{id:?}")),
