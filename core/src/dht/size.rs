@@ -20,13 +20,31 @@ pub struct Census {
     all: Option<u8>,
 }
 
-/// A finished lookup, in few bytes: numbers that are as exact as an estimate needs them.
+/// A finished lookup, in few bytes.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     /// The first bits of the target.
     target: u32,
-    /// How far away the `K`th of the closest is, as a share of the key space.
-    distance: f32,
+    /// How far away the `K`th of the closest is.
+    distance: Short,
+}
+
+/// A distance as exact as an estimate needs it: how many zero bits it begins with, and the 24 that
+/// follow. No number with a point in it, which small processors have to work out step by step.
+#[derive(Clone, Copy, Debug)]
+struct Short(u32);
+
+impl Short {
+    fn new(distance: u64) -> Self {
+        let zeros = distance.leading_zeros().min(63);
+        Self(zeros << 24 | (distance << zeros >> 40) as u32)
+    }
+
+    /// As a share of the key space.
+    fn share(self) -> f64 {
+        let (zeros, bits) = (self.0 >> 24, self.0 & 0xff_ffff);
+        f64::from(bits) / f64::from(1u32 << 24) / (1u64 << zeros.min(63)) as f64
+    }
 }
 
 /// How many nodes there are, as far as lookups can tell: those that answer.
@@ -55,7 +73,7 @@ impl Census {
         if self.all.is_some() {
             return self.spans.clear();
         }
-        let distance = ((head(target) ^ head(last)) as f64 / SPACE) as f32;
+        let distance = Short::new(head(target) ^ head(last));
         let target = (head(target) >> 32) as u32;
         if let Some(old) = self.spans.iter().position(|span| span.target == target) {
             self.spans.remove(old);
@@ -74,8 +92,8 @@ impl Census {
             return None;
         }
         let shape = (K * self.spans.len()) as f64;
-        let sum: f64 = self.spans.iter().map(|span| f64::from(span.distance)).sum();
-        let sum = f64::max(sum, 1.0 / SPACE);
+        let sum: f64 = self.spans.iter().map(|span| span.distance.share()).sum();
+        let sum = f64::max(sum, f64::MIN_POSITIVE);
         let quantile = |z| gamma_quantile(shape, z) / sum;
         Some(NetworkSize {
             nodes: ((shape - 1.0) / sum) as u64,
@@ -85,9 +103,6 @@ impl Census {
         })
     }
 }
-
-/// The key space in parts of 2^64.
-const SPACE: f64 = 18_446_744_073_709_551_616.0;
 
 /// The two-sided 95 % of a normal distribution.
 const Z: f64 = 1.959_964;

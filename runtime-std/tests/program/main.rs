@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod crawl;
+mod items;
 mod nodes;
 mod process;
 mod trackers;

@@ -136,6 +136,10 @@ fn the_leaves_know_no_messages() {
         "dht/queries",
         "dht/lookup",
         "dht/token",
+        "dht/held",
+        "dht/scraped",
+        "dht/found",
+        "dht/size",
         "dht/external",
         "budget",
         "dht/budget",
@@ -154,7 +158,11 @@ fn the_leaves_know_no_messages() {
 fn items_know_bencoding_and_no_messages() {
     let names = ["dht/item", "dht/items", "dht/signing", "follow"];
     absent("core/src", is_one_of(&names), &["krpc", "Machine"]);
-    absent("core/src", is_one_of(&["dht/item", "dht/signing", "follow"]), &["Instant", "Duration"]);
+    absent(
+        "core/src",
+        is_one_of(&["dht/item", "dht/signing", "dht/held", "dht/scraped", "dht/size", "follow"]),
+        &["Instant", "Duration"],
+    );
 }
 
 #[test]
