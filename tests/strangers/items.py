@@ -7,11 +7,12 @@ nobody else. Every wait ends at a deadline; every process is ended by its proces
 import os
 import sys
 import threading
+import time
 
 import their_items
 import their_mainline
 import their_swarms
-from kit import PROCESSES, RESULTS, part, skip
+from kit import DEADLINE, PROCESSES, RESULTS, check, part, skip
 
 V4 = {"host": lambda n: f"127.0.0.{21 + n}:6881", "single": lambda n: f"127.0.0.{51 + n}:6881",
       "ours": "127.0.0.100:6998"}
@@ -24,7 +25,8 @@ def parts():
     for name, family in (("ipv4", V4), ("ipv6", V6)):
         yield f"{name}: theirs", their_items.theirs, family["single"], family["ours"]
         yield f"{name}: ours", their_items.ours, family["host"]
-    yield "swarms", their_swarms.ipv4
+    yield "swarms", their_swarms.swarms
+    yield "crawl", their_swarms.crawled_again
     if their_mainline.MAINLINE:
         yield "mainline: theirs", their_mainline.theirs
         yield "mainline: ours", their_mainline.ours
@@ -34,12 +36,14 @@ def parts():
 
 def main():
     # libtorrent waits 15 s for whoever is gone: all that waiting at once.
-    threads = [threading.Thread(target=part, args=one) for one in parts()]
+    threads = [threading.Thread(target=part, args=one, name=one[0], daemon=True) for one in parts()]
     try:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(max(0, DEADLINE - time.monotonic()))
+            if thread.is_alive():
+                check(f"{thread.name}: it does not end", False)
     finally:
         for process in PROCESSES:
             if process.poll() is None:

@@ -35,11 +35,16 @@ def wait(what, condition, seconds=40, detail=lambda: ""):
 
 
 def check(name, truth, detail=""):
-    print("%.1f" % (time.monotonic() + 400 - DEADLINE), end=" ")
     RESULTS.append((name, bool(truth)))
     told = f" {detail}" if detail and not truth else ""
-    print(f"{'ok  ' if truth else 'FAIL'} {name}{told}", flush=True)
+    say(f"{'ok  ' if truth else 'FAIL'} {name}{told}")
     return truth
+
+
+def say(line):
+    """In one piece: there may be threads."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def part(label, body, *args):
@@ -49,11 +54,11 @@ def part(label, body, *args):
         body(label, *args)
     except Exception as error:
         check(f"{label}: {type(error).__name__}: {error}", False)
-    print(f"     {label} took {time.monotonic() - begun:.1f} s", flush=True)
+    say(f"     {label} took {time.monotonic() - begun:.1f} s")
 
 
 def skip(what):
-    print(f"skip {what}", flush=True)
+    say(f"skip {what}")
 
 
 # Processes.
@@ -131,7 +136,7 @@ def tinybt(*args, seconds=40):
     seconds = max(1, min(seconds, DEADLINE - time.monotonic()))
     done = subprocess.run([TINYBT, *args], capture_output=True, text=True, timeout=seconds)
     if done.returncode not in (0, 1):
-        print(f"     {done.stderr.strip()}", flush=True)
+        say(f"     {done.stderr.strip()}")
     return Done(done.returncode, objects(done.stdout.splitlines()))
 
 

@@ -6,8 +6,6 @@ Every wait is for a condition and ends at a deadline; every process is ended by 
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,26 +13,7 @@ import time
 import libtorrent as lt
 
 from kit import PROCESSES, RESULTS, TINYBT, check, wait
-
-
-def session(addr):
-    """A libtorrent node at an address, such as `127.0.0.11:6881` or `[::1]:6841`."""
-    return lt.session({
-        "listen_interfaces": addr,
-        "dht_bootstrap_nodes": "",
-        "enable_dht": True,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
-        "dht_restrict_routing_ips": False,
-        "dht_restrict_search_ips": False,
-        "dht_prefer_verified_node_ids": False,
-        "dht_ignore_dark_internet": False,
-        "dht_block_ratelimit": 1_000_000,
-        "dht_upload_rate_limit": 2_000_000_000,
-        "alert_mask": lt.alert.category_t.dht_notification
-        | lt.alert.category_t.dht_operation_notification,
-    })
+from network import Node, raw, sessions_of, text
 
 
 def tinybt(*args, seconds=60):
@@ -45,58 +24,9 @@ def tinybt(*args, seconds=60):
     return done.returncode, done.stdout.splitlines()
 
 
-class Node:
-    """A running `tinybt node`, whose status can be asked for."""
-
-    def __init__(self, bind, bootstrap):
-        self.process = subprocess.Popen(
-            [TINYBT, "node", "--private", "--bind", bind, "--bootstrap", bootstrap, "--stats-json"],
-            stdout=subprocess.PIPE)
-        PROCESSES.append(self.process)
-        os.set_blocking(self.process.stdout.fileno(), False)
-        self.status, self.text = {}, b""
-
-    def latest(self):
-        self.text += self.process.stdout.read() or b""
-        *lines, self.text = self.text.split(b"\n")
-        for line in lines:
-            status = json.loads(line)
-            if "nodes" in status:
-                self.status = status
-        return self.status
-
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        begun = time.monotonic()
-        assert self.process.wait(10) == 0, "a node ends well on Ctrl-C"
-        return time.monotonic() - begun
-
-
-def raw(addr, datagram):
-    """One datagram there, one back."""
-    family = socket.AF_INET6 if ":" in addr[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(5)
-        sock.sendto(datagram, addr)
-        return lt.bdecode(sock.recvfrom(2048)[0])
-
-
 def family(label, host, ours, bits):
     """All of it over one address family. `host(n)` is the n-th address of a libtorrent node."""
-    sessions = []
-    for n in range(8):
-        sessions.append(session(host(n)))
-    ports = [wait("listening", lambda s=s: s.listen_port()) for s in sessions]
-    addrs = [(host(n).rsplit(":", 1)[0].strip("[]"), ports[n]) for n in range(8)]
-    for n, s in enumerate(sessions):
-        for other in addrs[:n]:
-            s.add_dht_node(other)
-    wait(f"{label}: libtorrent nodes know each other",
-         lambda: all(s.status().dht_nodes >= 4 for s in sessions))
-
-    def text(addr):
-        return f"[{addr[0]}]:{addr[1]}" if ":" in addr[0] else f"{addr[0]}:{addr[1]}"
-
+    sessions, addrs = sessions_of(label, [host(n) for n in range(8)])
     entry = text(addrs[0])
 
     code, lines = tinybt("ping", entry, "--json")
@@ -138,7 +68,7 @@ def family(label, host, ours, bits):
     node = Node(ours, ",".join(text(addr) for addr in addrs[:3]))
     check(f"{label}: a tinybt node gets to know libtorrent nodes",
           wait("known", lambda: node.latest().get("nodes", {}).get("good", 0) >= 4))
-    ours_addr = (ours.rsplit(":", 1)[0].strip("[]"), int(ours.rsplit(":", 1)[1]))
+    ours_addr = node.addr
     for s in sessions:
         s.add_dht_node(ours_addr)
     check(f"{label}: libtorrent asks it",

@@ -6,9 +6,9 @@ import sys
 import tempfile
 
 from ed25519 import Key
-from kit import PROCESSES, Running, check, objects, tinybt, wait
-from network import Node, ask, text
-from their_items import EXPECTED, codes, differences, sha1
+from kit import Running, check, objects, say, tinybt, wait
+from network import Node, ask
+from their_items import EXPECTED, codes, differences
 
 MAINLINE = sys.argv[2] if len(sys.argv) > 2 else None
 
@@ -17,7 +17,7 @@ def mainline(*args):
     """What its client says in the end. Each of its lookups takes 2 s."""
     done = subprocess.run([MAINLINE, *map(str, args)], capture_output=True, text=True, timeout=60)
     if done.returncode:
-        print(f"     mainline: {done.stderr.strip()}", flush=True)
+        say(f"     mainline: {done.stderr.strip()}")
     return (objects(done.stdout.splitlines()) or [{}])[-1]
 
 
@@ -93,7 +93,7 @@ def ours(label):
             name = f"{label}: {'with' if salt else 'without'} a salt"
             turns(name, program, os.path.join(home, f"key{len(salt)}"), salt, entry)
     answered = codes((servers[0].addr.split(":")[0], 6881))
-    print(f"     mainline's answers to the same puts: {differences(answered)}", flush=True)
+    say(f"     mainline's answers to the same puts: {differences(answered)}")
     check(f"{label}: mainline's refusals are ours, but for two",
           {name for name, code in answered.items() if code != EXPECTED[name]} <= LENIENT, answered)
 
