@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod node;
 pub mod queries;
 mod respond;
+pub mod schedule;
 pub mod scraped;
 pub mod shunned;
 pub mod signing;

@@ -141,6 +141,7 @@ fn the_leaves_know_no_messages() {
         "dht/budget",
         "dht/bootstrap",
         "dht/shunned",
+        "dht/schedule",
         "dht/bloom",
     ];
     absent("core/src", is_one_of(&names), &["wire::", "krpc", "Machine"]);
