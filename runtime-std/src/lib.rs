@@ -38,7 +38,7 @@ pub use tinybt_runtime::{
     Published, Reply, Sampled, State,
 };
 #[cfg(feature = "finder")]
-pub use tinybt_runtime::{Peer, Sighting, Tracker};
+pub use tinybt_runtime::{Peer, Sighting, Tracker, Turns};
 
 /// Makes a [`Dht`].
 ///

@@ -192,11 +192,6 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
         self.of(family).iter().any(|home| home.node().knows_somebody())
     }
 
-    /// Whether nobody answers in any home, or there is nobody to ask.
-    pub(crate) fn is_away(&self) -> bool {
-        self.homes().all(|home| home.node().standing() >= Standing::Away)
-    }
-
     fn of(&self, family: Family) -> &[Home<S, R>] {
         match family {
             Family::V4 => &self.v4,

@@ -16,6 +16,7 @@ use super::Finder;
 use super::event::{Event, SearchId, Source};
 use super::search::{DhtStage, Heard, Wanted};
 use crate::contact::Family;
+use crate::dht::node::Standing;
 use crate::dht::schedule::{Duty, Load, Pacing, Schedule, Urgency};
 use crate::dht::{self, LookupId, Outcome, Storage};
 use crate::list::List;
@@ -89,7 +90,9 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
     /// Whoever's turn it is begins.
     pub(super) fn pass_turns(&mut self) {
         let now = self.now;
-        self.turns.set_away(now, self.dht.is_away());
+        // Nobody answers, or there is nobody to ask.
+        let is_away = self.dht.homes().all(|home| home.node().standing() >= Standing::Away);
+        self.turns.set_away(now, is_away);
         while !self.is_held()
             && let Some(id) = self.turns.poll(now, &mut self.random)
         {
