@@ -113,6 +113,9 @@ pub const VALUE_MAX: usize = 1_000;
 /// Bytes of the salt that tells the items of one key apart (BEP 44).
 pub const SALT_MAX: usize = 64;
 
+/// Bytes of a lookup that gathers an item: its key, signature, salt and value.
+pub const ITEM_GATHERED: usize = 32 + 64 + SALT_MAX + VALUE_MAX;
+
 /// Items that are kept of what one network put: nobody pushes out everybody. Local addresses are
 /// exempt.
 pub const HOST_ITEMS_MAX: usize = 16;
@@ -123,6 +126,27 @@ pub const SIGNED_MAX: usize = 9 + SALT_MAX + 6 + 20 + 4 + VALUE_MAX;
 
 /// How deep bencoding may nest: KRPC needs 4 levels, BEP 44 values are bounded by 1,000 bytes.
 pub const DEPTH_MAX: usize = 32;
+
+/// Info-hashes of one answer that are taken in: as many as fit into any datagram.
+pub const SAMPLES_TAKEN_MAX: usize = DATAGRAM_MAX / 20;
+
+/// Nodes of one network (a /24, a /64) that a crawl keeps: more than others have on the internet, so
+/// few that addresses of one's own fill nobody's memory. Local networks are exempt.
+pub const CRAWL_NETWORK_NODES_MAX: u16 = 64;
+
+/// Info-hashes that a crawl takes from one node: some implementations store no more than 2,000, the
+/// largest that were seen some thousands. Whoever invents hashes ends here.
+pub const CRAWL_NODE_HASHES_MAX: u32 = 20_000;
+
+/// Visits in a row without anything new after which a node is taken to have told everything.
+pub const CRAWL_BARREN_MAX: u8 = 2;
+
+/// Info-hashes that a node is believed to store.
+pub const CRAWL_STORED_MAX: u32 = 1 << 24;
+
+/// Nodes outside of a part of the key space that a crawl asks about it, before it goes on without an
+/// answer: more than one liar invents.
+pub const CRAWL_TRIES_MAX: u8 = 64;
 
 const _: () = {
     assert!(SHORTLIST_MAX >= 2 * K && ANNOUNCES_MAX >= K);

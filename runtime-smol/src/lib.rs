@@ -6,6 +6,7 @@
 //! - [`Search`] is a lookup under way, a `Stream` of peers.
 //! - `Finder` (feature `finder`) asks the DHT and all trackers of a torrent at once; `Swarm` is its
 //!   search under way. HTTP trackers need the feature `http`, those over TLS `tls`.
+//! - [`crawl`] goes through the DHT and tells which info-hashes its nodes store (BEP 51).
 //! - [`Driver`] is the loop itself, for any [`tinybt_core::Machine`].
 //!
 //! Names, configuration, state file and errors are those of `tinybt-std`; what waits there is awaited
@@ -37,17 +38,19 @@
 #![forbid(unsafe_code)]
 
 mod bell;
+mod crawl;
 mod driver;
 mod running;
 
+pub use crawl::{RunningCrawl, crawl};
 pub use driver::Driver;
 pub use running::{Running, Smol};
 pub use tinybt_core as core;
 #[cfg(feature = "http")]
 pub use tinybt_runtime::fetch;
 pub use tinybt_runtime::{
-    Answered, Change, Error, Find, Finished, Follow, Handler, Keep, Overview, OwnedItem,
-    PUBLIC_ROUTERS, Pong, Published, Reply, Sampled, Search, State,
+    Answered, Change, Crawl, CrawlBuilder, Error, Find, Finished, Follow, Handler, Keep, Overview,
+    OwnedItem, PUBLIC_ROUTERS, Pong, Published, Reply, Sampled, Search, State,
 };
 #[cfg(feature = "finder")]
 pub use tinybt_runtime::{Peer, Sighting, Swarm, Tracker, Turns};

@@ -17,7 +17,7 @@ use tinybt_runtime::{Builder, Engine, Error, Host, Hosted, Parts, Runtime, Work}
 use crate::driver::Driver;
 
 /// Events that are passed on before other tasks have their turn.
-const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 16;
 
 /// The runtime: a future for each DHT.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +27,9 @@ impl Runtime for Smol {
     type Started = (crate::Dht, Running);
 
     fn start(builder: Builder<Self>) -> Result<Self::Started, Error> {
-        let (later, alarms) = async_channel::unbounded();
-        let Parts { hosted, sockets, engine, dht } = builder.build(Arc::new(Pool { later }))?;
+        let (host, alarms) = pool();
+        let Parts { hosted, sockets, engine, dht } = builder.build(host)?;
         let driver = Driver::new(hosted, sockets).map_err(Error::Socket)?;
-        let alarms = Alarms { new: Box::pin(alarms), set: Vec::new() };
         let bench = Bench { inner: Some(Inner { driver, engine }), alarms };
         Ok((dht, Running(Box::pin(run(bench)))))
     }
@@ -56,7 +55,7 @@ impl tinybt_runtime::WithFinder for Smol {
 #[must_use = "the DHT makes progress only while this is polled"]
 pub struct Running(Ending);
 
-type Ending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+pub(crate) type Ending = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 impl Future for Running {
     type Output = Result<(), Error>;
@@ -73,14 +72,20 @@ async fn run(mut bench: Bench) -> Result<(), Error> {
             let last = engine.end(driver.machine(), result);
             // Whoever is told of the end may want the ports.
             drop(driver);
-            Saving(Some(Box::pin(unblock(|| last.finish())))).await
+            Saving::new(unblock(|| last.finish())).await
         }
         None => Ok(()),
     }
 }
 
 /// The last of it, on the pool. Whoever drops it waits for it: what is to be saved is saved.
-struct Saving(Option<Ending>);
+pub(crate) struct Saving(Option<Ending>);
+
+impl Saving {
+    pub(crate) fn new(saving: impl Future<Output = Result<(), Error>> + Send + 'static) -> Self {
+        Self(Some(Box::pin(saving)))
+    }
+}
 
 impl Future for Saving {
     type Output = Result<(), Error>;
@@ -164,14 +169,20 @@ impl Host for Pool {
     }
 }
 
+/// The pool, and what is to be polled so that it does later what is to be done later.
+pub(crate) fn pool() -> (Arc<dyn Host>, Alarms) {
+    let (later, alarms) = async_channel::unbounded();
+    (Arc::new(Pool { later }), Alarms { new: Box::pin(alarms), set: Vec::new() })
+}
+
 /// What is to be done later.
-struct Alarms {
+pub(crate) struct Alarms {
     new: Pin<Box<Receiver<(Duration, Work)>>>,
     set: Vec<(Timer, Option<Work>)>,
 }
 
 impl Alarms {
-    fn poll(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
         while let Poll::Ready(Some((after, work))) = self.new.as_mut().poll_next(context) {
             self.set.push((Timer::after(after), Some(work)));
         }

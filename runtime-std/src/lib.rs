@@ -4,12 +4,14 @@
 //!   a thread of its own. [`Search`] is a lookup under way, an iterator of peers.
 //! - `Finder` (feature `finder`) asks the DHT and all trackers of a torrent at once; `Swarm` is its
 //!   search under way. HTTP trackers need the feature `http`, those over TLS `tls`.
+//! - [`Crawl`] goes through the DHT and tells which info-hashes its nodes store (BEP 51).
 //! - [`Driver`] is the loop itself, for any [`tinybt_core::Machine`].
 //!
 //! The same without threads is `tinybt-smol`. The feature `cli` adds the program `tinybt`; a library
 //! user does not pay for it.
 #![forbid(unsafe_code)]
 
+mod crawl;
 mod dht;
 mod driver;
 #[cfg(feature = "finder")]
@@ -21,6 +23,7 @@ mod swarm;
 mod thread;
 mod wait;
 
+pub use crawl::Crawl;
 pub use dht::Dht;
 pub use driver::Driver;
 #[cfg(feature = "finder")]
@@ -34,8 +37,8 @@ pub use tinybt_core as core;
 #[cfg(feature = "http")]
 pub use tinybt_runtime::fetch;
 pub use tinybt_runtime::{
-    Answered, Change, Error, Find, Finished, Handler, Overview, OwnedItem, PUBLIC_ROUTERS, Pong,
-    Published, Reply, Sampled, State,
+    Answered, Change, CrawlBuilder, Error, Find, Finished, Handler, Overview, OwnedItem,
+    PUBLIC_ROUTERS, Pong, Published, Reply, Sampled, State,
 };
 #[cfg(feature = "finder")]
 pub use tinybt_runtime::{Peer, Sighting, Tracker, Turns};

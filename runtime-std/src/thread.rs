@@ -44,10 +44,10 @@ impl tinybt_runtime::WithFinder for Thread {
 
 /// A thread for each piece of work. Those that wait go home when the DHT ends.
 #[derive(Clone, Default)]
-struct Threads(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Threads(Arc<(Mutex<bool>, Condvar)>);
 
 impl Threads {
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.1.notify_all();
     }

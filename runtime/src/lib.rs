@@ -8,8 +8,10 @@
 //!   its sockets to be driven, an [`Engine`] that tells whoever waits, and the handle.
 //! - [`Dht`] is the handle, [`Search`] a lookup under way. `Finder` and `Swarm` (feature `finder`) are
 //!   the same for the DHT and all trackers at once. They wait as futures that know no executor.
+//! - [`CrawlBuilder`], [`CrawlEngine`] and [`Crawl`] are the same three for a crawl (BEP 51).
 #![forbid(unsafe_code)]
 
+mod crawl;
 #[cfg(feature = "finder")]
 mod desk;
 mod dht;
@@ -36,6 +38,7 @@ mod state;
 #[cfg(feature = "finder")]
 mod swarm;
 
+pub use crawl::{Crawl, CrawlBuilder, CrawlEngine, CrawlLast, CrawlParts, Crawling};
 pub use dht::{Dht, Overview, Pong, Sampled};
 pub use engine::{Engine, Hosted, Last};
 pub use error::Error;

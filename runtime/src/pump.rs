@@ -40,6 +40,9 @@ impl Socket for UdpSocket {
 /// [vain](Pump::is_vain).
 const VAIN: u8 = 3;
 
+/// When a machine begins. Not at zero, so that what was long before the start has a place.
+pub(crate) const START: Instant = Instant::from_secs(86_400);
+
 /// A machine with its sockets. A loop [steps](Pump::step) it until it says [`Next::Wait`], lets it
 /// [receive](Pump::receive) one datagram, and steps it again; when there is none it waits, and says
 /// which sockets [are ready](Pump::set_ready).
@@ -91,15 +94,12 @@ impl<M: Machine, S: Socket> Pump<M, S> {
 
     /// The present, counted from when this was made.
     pub fn now(&self) -> Instant {
-        // Not from zero, so that what was long before the start has a place.
-        Self::START + self.started.elapsed()
+        START + self.started.elapsed()
     }
-
-    const START: Instant = Instant::from_secs(86_400);
 
     /// An instant on the operating system's clock; none if that cannot tell of it.
     pub fn on_the_clock(&self, at: Instant) -> Option<std::time::Instant> {
-        self.started.checked_add(at.since(Self::START))
+        self.started.checked_add(at.since(START))
     }
 
     /// How many sockets there are.

@@ -310,7 +310,7 @@ impl<R> Builder<R> {
     }
 }
 
-fn random() -> Result<ChaCha12Rng, Error> {
+pub(crate) fn random() -> Result<ChaCha12Rng, Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|_| Error::Random)?;
     Ok(ChaCha12Rng::from_seed(seed))

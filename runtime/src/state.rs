@@ -94,18 +94,7 @@ impl State {
     ///
     /// What the operating system says about writing it.
     pub fn store(&self, path: &Path) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let new = path.with_file_name(name);
-        let written = File::create(&new).and_then(|mut file| {
-            file.write_all(&self.bytes())?;
-            file.sync_all()
-        });
-        let done = written.and_then(|()| fs::rename(&new, path));
-        if done.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        done
+        replace(path, &self.bytes())
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -155,4 +144,20 @@ impl State {
         }
         Some(state)
     }
+}
+
+/// Replaces a file, whole or not at all.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = path.with_file_name(name);
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let done = written.and_then(|()| fs::rename(&new, path));
+    if done.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    done
 }

@@ -43,7 +43,7 @@ fn main() {
 
     let now = Instant::from_secs(1);
     let mut store = PeerMap::new(Family::V4, PeerMapLimits::default());
-    let hash = |n: u32| InfoHash([(n % 251) as u8; 20].map(|byte| byte ^ (n / 251) as u8));
+    let hash = |n: u32| InfoHash(tinybt_tests::nodes::id(8, n as usize).0);
     for n in 0..500 {
         store.announce(now, hash(0), (ip(n), 6881).into(), n % 2 == 0);
     }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tinybt_core::Family;
+use tinybt_core::dht::crawl::CrawlConfig;
 use tinybt_core::dht::{Config, Rate};
 
 use crate::laws::{Op, check};
 use crate::nodes::addr;
-use crate::subjects::{DualSubject, HomesSubject, NodeSubject, addr6};
+use crate::subjects::{CrawlSubject, DualSubject, HomesSubject, NodeSubject, addr6};
 
 /// Takes inputs off the front of the bytes: a kind, then what that kind needs.
 pub fn ops(mut bytes: &[u8]) -> Vec<Op> {
@@ -67,4 +68,15 @@ pub fn dual(data: &[u8]) {
 /// Several addresses of both families as one machine keep the laws.
 pub fn homes(data: &[u8]) {
     assert_eq!(check(&HomesSubject, &ops(data)), Ok(()));
+}
+
+/// A crawler keeps the laws whatever comes. The first byte says how many may be known.
+pub fn crawler(data: &[u8]) {
+    let Some((switches, data)) = data.split_first() else { return };
+    let mut config = CrawlConfig::default();
+    config.nodes = usize::from(*switches);
+    config.in_flight = usize::from(switches % 8);
+    config.hashes = usize::from(switches / 2);
+    config.forever = switches & 1 != 0;
+    assert_eq!(check(&CrawlSubject { config }, &ops(data)), Ok(()));
 }

@@ -5,6 +5,7 @@
 #![allow(missing_docs)]
 
 pub mod counting;
+pub mod crawl_world;
 pub mod echo;
 pub mod finder_world;
 pub mod fuzz_laws;

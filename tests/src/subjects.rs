@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
-use tinybt_core::dht::{Config, Dual, Event, Heap, Node, Port, Question};
+use tinybt_core::dht::crawl::{self, CrawlConfig, CrawlEnd, Crawler};
+use tinybt_core::dht::item::Item;
+use tinybt_core::dht::{Config, Dual, Event, Heap, Node, Port, Question, Sought};
 use tinybt_core::limits::DATAGRAM_MAX;
-use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Values};
+use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Filters, SampleInfo, Values};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine};
 
 use crate::laws::Subject;
@@ -27,6 +29,13 @@ pub struct DualSubject;
 #[derive(Clone, Debug)]
 pub struct HomesSubject;
 
+/// A crawler whose node the application uses as well.
+#[derive(Clone, Debug)]
+pub struct CrawlSubject {
+    /// How it behaves.
+    pub config: CrawlConfig,
+}
+
 fn make(config: Config, seed: u64) -> TestNode {
     let mut node = Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed));
     match node.config().family {
@@ -40,6 +49,9 @@ fn make(config: Config, seed: u64) -> TestNode {
 pub fn addr6(index: u16) -> SocketAddr {
     SocketAddr::from(([0x2001, index + 1, 0, 0, 0, 0, 0, 7], 6881))
 }
+
+/// The value of an item.
+const VALUE: &[u8] = b"12:Hello World!";
 
 fn info_hash(which: u8) -> InfoHash {
     InfoHash([which.wrapping_mul(37); 20])
@@ -85,6 +97,20 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         Family::V4 => (Some(&contacts[..]), None),
         Family::V6 => (None, Some(&contacts[..])),
     };
+    let sample = [[way; 20], [way / 2; 20], [1; 20]].concat();
+    let samples = SampleInfo {
+        interval: i64::from(way) * 200 - 400,
+        stored: i64::from(way) - 3,
+        packed: &sample[..usize::from(way % 4) * 20],
+    };
+    let is_sampled = query.method == b"sample_infohashes" && !way.is_multiple_of(5);
+    let item = krpc::Item {
+        value: way.is_multiple_of(4).then_some(if way < 128 { VALUE } else { b"5:other" }),
+        key: (way % 7 == 1).then_some(&[7; 32]),
+        signature: (way % 7 == 1).then_some(&[7; 64]),
+        sequence: way.is_multiple_of(5).then_some(i64::from(way)),
+    };
+    let filters = Filters { seeds: &[way; 256], downloaders: &[way / 2; 256] };
     let packed = [way, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, way, 1, 2, 3, 4, 5];
     let answer = Answer {
         id: Id([way / 4; 20]),
@@ -92,6 +118,9 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
         nodes6,
         token: (!way.is_multiple_of(3)).then_some(&packed[..4]),
         values: (query.method == b"get_peers").then_some(Values { family, packed: [&packed, &[]] }),
+        samples: is_sampled.then_some(samples),
+        item: (query.method == b"get" && !way.is_multiple_of(3)).then_some(item),
+        filters: (query.scrape() && way.is_multiple_of(2)).then_some(filters),
         ..Answer::default()
     };
     let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
@@ -109,7 +138,13 @@ impl Subject for NodeSubject {
 
     fn command(&self, node: &mut TestNode, now: Instant, which: u8) -> Option<String> {
         let hash = info_hash(which);
-        match which % 8 {
+        match which % 11 {
+            8 => node.scrape(now, hash).ok().map(|id| format!("{id:?}")),
+            9 => {
+                let sought = Sought { newer_than: Some(7), ..Sought::at(hash.as_id()) };
+                node.get(now, &sought).ok().map(|id| format!("{id:?}"))
+            }
+            10 => node.put(now, &Item::Immutable(VALUE), None).ok().map(|id| format!("{id:?}")),
             0 | 1 => node.get_peers(now, hash).ok().map(|id| format!("{id:?}")),
             2 => node.find_node(now, hash.as_id()).ok().map(|id| format!("{id:?}")),
             3 => node.announce(now, hash, Port::Implied).ok().map(|id| format!("{id:?}")),
@@ -224,6 +259,40 @@ impl Subject for HomesSubject {
 
     fn locals(&self) -> Vec<SocketAddr> {
         vec![addr(900), addr(901), addr(902), addr6(900), addr6(901)]
+    }
+
+    fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
+        answer(sent, way)
+    }
+}
+
+impl Subject for CrawlSubject {
+    type Machine = Crawler<Heap, ChaCha8Rng>;
+    const ROWS: usize = 64 + 8 + 2;
+
+    fn make(&self) -> Self::Machine {
+        let node = make(Config::new(Family::V4), 10);
+        Crawler::new(self.config.clone(), node, ChaCha8Rng::seed_from_u64(11))
+    }
+
+    fn command(&self, crawler: &mut Self::Machine, now: Instant, which: u8) -> Option<String> {
+        if which.is_multiple_of(9) {
+            return crawler.stop(now).then(|| "stop".to_owned());
+        }
+        if which.is_multiple_of(7) {
+            let saved = crawler.save(now);
+            let _ = crawler.restore(now, &saved);
+            return None;
+        }
+        NodeSubject { config: Config::new(Family::V4) }.command(&mut crawler.node, now, which)
+    }
+
+    fn ends(&self, event: &crawl::Event) -> Option<String> {
+        match event {
+            crawl::Event::Dht(event) => ends(event),
+            crawl::Event::Ended { end: CrawlEnd::Stopped, .. } => Some("stop".to_owned()),
+            _ => None,
+        }
     }
 
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {

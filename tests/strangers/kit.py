@@ -35,6 +35,7 @@ def wait(what, condition, seconds=40, detail=lambda: ""):
 
 
 def check(name, truth, detail=""):
+    print("%.1f" % (time.monotonic() + 400 - DEADLINE), end=" ")
     RESULTS.append((name, bool(truth)))
     told = f" {detail}" if detail and not truth else ""
     print(f"{'ok  ' if truth else 'FAIL'} {name}{told}", flush=True)
@@ -62,8 +63,8 @@ class Running:
     """A process and the JSON lines that it has printed."""
 
     def __init__(self, *args, **options):
-        self.process = subprocess.Popen(
-            [str(arg) for arg in args], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, **options)
+        options = {"stdout": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
+        self.process = subprocess.Popen([str(arg) for arg in args], **options)
         PROCESSES.append(self.process)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.objects, self.text = [], b""

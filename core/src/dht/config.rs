@@ -47,6 +47,10 @@ pub struct Config {
     /// [`Duration::ZERO`], for a new one each time, to six hours; longer counts as that. What fits
     /// into one reply is always told as it is.
     pub sample_interval: Duration,
+    /// How often an item goes out whole to somebody who has proven nothing, although it is longer than
+    /// `amplification` allows: all of them together, so that there is next to nothing to be gained by
+    /// spoofing. `None`: no limit.
+    pub whole_items: Option<Rate>,
     /// Hand queries of methods that this library does not know to the application
     /// ([`Event::Asked`](crate::dht::Event::Asked)); otherwise they are answered as the BEPs say.
     pub foreign_methods: bool,
@@ -97,6 +101,7 @@ impl Config {
             destinations_per_minute: Some(2_000),
             answers: Some(Rate { per_second: 50, burst: 200 }),
             amplification: 8,
+            whole_items: Some(Rate { per_second: 5, burst: 25 }),
             // By then nobody counts any longer who did not announce again.
             sample_interval: PEER_TTL,
             foreign_methods: false,

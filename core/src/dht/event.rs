@@ -176,7 +176,8 @@ pub enum End {
     Nobody,
     /// It was cancelled.
     Cancelled,
-    /// It was to store an item, and found a newer one, which can be read: nothing was stored.
+    /// It was to store an item, and found a newer one, or one newer than the one to be replaced,
+    /// which can be read: nothing was stored.
     Outdated,
 }
 

@@ -4,6 +4,8 @@ pub mod bloom;
 pub mod bootstrap;
 pub mod budget;
 pub mod config;
+#[cfg(feature = "alloc")]
+pub mod crawl;
 pub mod dual;
 pub mod event;
 pub mod external;

@@ -42,7 +42,7 @@ pub trait Storage: Sized {
     /// Sources whose questions are counted.
     type Sources: List<Source>;
 
-    /// The most bytes that one lookup can gather. A scrape needs 512, an item 1,000; where there
+    /// The most bytes that one lookup can gather. A scrape needs 512, an item 1,160; where there
     /// are fewer such lookups are refused, and their code is left out.
     const GATHERED_MAX: usize;
 
@@ -95,7 +95,7 @@ pub trait Storage: Sized {
 /// ```
 ///
 /// `lookups` includes the node's own when it bootstraps. `hops` are lines of each lookup's trace.
-/// `peers_per_lookup` are of IPv4, 6 bytes each: 86 of them make room for a scrape (BEP 33), 167 for
+/// `peers_per_lookup` are of IPv4, 6 bytes each: 86 of them make room for a scrape (BEP 33), 194 for
 /// an item (BEP 44).
 /// With `scrapes: true` behind `peers_stored` the node also answers scrapes (BEP 33) and samples
 /// (BEP 51), at the cost of the code for it.

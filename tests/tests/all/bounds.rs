@@ -14,7 +14,7 @@ use tinybt_tests::subjects::answer;
 
 tinybt_core::storage! {
     /// Eight lookups and the node's own.
-    pub(crate) struct Eight {
+    struct Eight {
         lookups: 9,
         in_flight: 64,
         asks: 2,

@@ -78,7 +78,6 @@ fn the_newest_value_is_known_when_the_lookup_ends_and_no_other_is_believed() {
         median(best),
         median(done)
     );
-    println!("{figures}");
     assert_eq!(forged, 0, "{figures}");
     assert!(u64::from(found) >= runs - 1, "{figures}");
 }
@@ -162,6 +161,31 @@ fn a_put_that_finds_a_newer_item_ends_and_tells_it() {
         let item = node.item(lookup).unwrap();
         assert_eq!(item.seq(), Some(held.max(ours)));
         assert_eq!(items.told.is_empty(), !outdated);
+    }
+}
+
+#[test]
+fn a_put_in_place_of_what_is_no_longer_the_newest_stores_nothing() {
+    // One of the closest has not heard of version 5; it would take version 9 in place of 4, and
+    // version 5 would be lost.
+    let world = World::default();
+    for (cas, outdated) in [(Some(4), true), (Some(5), false), (None, false)] {
+        let made = Made::around(&world, 1, mutable_target(&public(), SALT));
+        let mut node = searcher(&made, 1);
+        let mut items = Items::new(&made);
+        for (place, close) in made.truth.iter().enumerate() {
+            let seq = if place == 2 { 4 } else { 5 };
+            let held = Some(Signed::new(&key(), SALT, seq, &value(seq)));
+            items.shelves.insert(*close, Shelf { holds: held, refuses: None });
+        }
+        let new = Signed::new(&key(), SALT, 9, &value(9));
+        let lookup = node.put(START, &new.item(), cas).unwrap();
+        made.drive(&mut node, START, &mut items);
+        let (_, outcome) = items.ended.unwrap();
+        assert_eq!(outcome.end == End::Outdated, outdated, "{cas:?}");
+        assert_eq!(items.stored.is_empty(), outdated, "{cas:?}");
+        let seq = node.item(lookup).unwrap().seq();
+        assert_eq!(seq, Some(if outdated { 5 } else { 9 }), "{cas:?}");
     }
 }
 
@@ -265,7 +289,6 @@ fn the_size_of_the_network_lies_in_the_stated_interval() {
         "{inside} of {runs} inside, {below} too small, mean width {width:.2} of the estimate, mean \
          estimate {ratio:.3} of the truth"
     );
-    println!("{text}");
     assert!(inside >= 90, "{text}");
 }
 

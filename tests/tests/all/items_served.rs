@@ -467,6 +467,7 @@ fn a_node_without_room_for_items_does_not_know_put() {
 fn who_has_proven_nothing_is_told_no_more_than_amplification_allows() {
     let mut config = Config::new(Family::V4);
     config.answers = None;
+    config.whole_items = Some(Rate { per_second: 1, burst: 1 });
     config.id = Some(id(1, 0));
     let mut node: TestNode = node(1, config);
     fill(&mut node);
@@ -477,6 +478,11 @@ fn who_has_proven_nothing_is_told_no_more_than_amplification_allows() {
         assert_eq!(world.put_immutable(value), 0);
         assert_eq!(world.put(&key(), &value[..9], 3, value, None), 0);
     }
+    // One goes out whole, and no other in the same second.
+    let longest =
+        query(&Question::Get { target: immutable_target(&values[2]), seq: None, want: None });
+    let reply = exchange(&mut world.node, world.now, world.from, &longest).unwrap();
+    assert_eq!(read(&reply).value.as_ref(), Some(&values[2]));
     let mut seen = Vec::new();
     for value in &values {
         for target in [immutable_target(value), mutable_target(&key().key(), &value[..9])] {
@@ -507,6 +513,27 @@ fn who_has_proven_nothing_is_told_no_more_than_amplification_allows() {
     let told: Vec<bool> = seen.iter().map(|(value, _)| *value).collect();
     assert_eq!(told, [true, true, true, false, false, false], "{seen:?}");
     assert!(seen.iter().all(|(value, nodes)| *value || *nodes == 8), "{seen:?}");
+}
+
+#[test]
+fn items_go_out_whole_to_strangers_as_often_as_they_may() {
+    let mut config = Config::new(Family::V4);
+    config.answers = None;
+    let mut world = World { node: node(1, config), from: addr(30_000), now: at(86_400) };
+    let longest = format!("{}:{}", VALUE_MAX - 4, "x".repeat(VALUE_MAX - 4)).into_bytes();
+    assert_eq!(world.put_immutable(&longest), 0);
+    let target = immutable_target(&longest);
+    let ask = query(&Question::Get { target, seq: None, want: None });
+    let mut told = |seconds: u64| {
+        (0..1_000)
+            .filter(|from| {
+                let now = at(86_400 + seconds);
+                let reply = exchange(&mut world.node, now, addr(*from), &ask).unwrap();
+                read(&reply).value.is_some()
+            })
+            .count()
+    };
+    assert_eq!((told(0), told(1), told(60)), (25, 5, 25));
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tinybt_core::dht::Config;
+use tinybt_core::dht::crawl::{CrawlConfig, Prefix};
 use tinybt_core::{Buffer, Family, Ignored, Instant, Machine, Transmit};
 use tinybt_tests::laws::{Broken, Op, Subject, check};
 use tinybt_tests::nodes::addr;
-use tinybt_tests::subjects::{DualSubject, HomesSubject, NodeSubject, addr6};
+use tinybt_tests::subjects::{CrawlSubject, DualSubject, HomesSubject, NodeSubject, addr6};
 
 fn query(way: u8, method: &str, rest: &str) -> Vec<u8> {
     let id = String::from_utf8(vec![b'a' + way % 20; 20]).unwrap();
@@ -104,6 +105,21 @@ proptest! {
     #[test]
     fn several_addresses_keep_the_laws(ops in ops()) {
         prop_assert_eq!(check(&HomesSubject, &ops), Ok(()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_crawler_keeps_the_laws(ops in ops(), bits in 0..3u8, forever: bool, tight: bool) {
+        let mut config = CrawlConfig::default();
+        config.slice = Prefix::around(tinybt_core::Id::default(), bits);
+        config.in_flight = if tight { 1 } else { 7 };
+        config.nodes = if tight { 3 } else { 100 };
+        config.hashes = if tight { 2 } else { 100 };
+        config.forever = forever;
+        prop_assert_eq!(check(&CrawlSubject { config }, &ops), Ok(()));
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tinybt_core::dht::store::{
     PEER_TTL, Packed, PeerMap, PeerMapLimits, PeerRing, PeerStore, Sample, Scrape, Stored,
 };
-use tinybt_core::limits::FILTERED_MAX;
+use tinybt_core::limits::{FILTERED_MAX, SAMPLES_MAX};
 use tinybt_core::wire::compact::read_peer;
 use tinybt_core::{Family, InfoHash, Instant};
 
@@ -296,4 +296,34 @@ fn a_store_of_ones_own_needs_three_methods() {
     assert_eq!(Own.sample(now, 9, INTERVAL, 0), Sample::default());
     const { assert!(!Own::SCRAPES) };
     assert!(Own.accepts(now, hash(1), Ipv4Addr::LOCALHOST.into()));
+}
+
+#[test]
+fn a_ring_keeps_its_sample_while_swarms_get_peers() {
+    let mut store = PeerRing::<250, true>::new();
+    let at = Instant::from_secs(1);
+    let sample = |store: &mut PeerRing<250, true>| {
+        let packed = store.sample(at, SAMPLES_MAX, INTERVAL, 5).packed;
+        packed.chunks_exact(20).map(<[u8]>::to_vec).collect::<BTreeSet<_>>()
+    };
+    for swarm in 0..100 {
+        store.announce(at, InfoHash([swarm; 20]), peer(Family::V4, 0), false);
+    }
+    let first = sample(&mut store);
+    assert_eq!(first.len(), SAMPLES_MAX);
+    for swarm in (0..100).rev() {
+        store.announce(at, InfoHash([swarm; 20]), peer(Family::V4, 1), false);
+    }
+    assert_eq!(sample(&mut store), first);
+}
+
+#[test]
+fn a_full_ring_forgets_no_swarm_of_which_it_has_a_peer() {
+    let mut store = PeerRing::<4, true>::new();
+    let at = Instant::from_secs(1);
+    for (swarm, index) in [(1, 1), (1, 2), (1, 1), (2, 1), (3, 1), (4, 1)] {
+        store.announce(at, hash(swarm), peer(Family::V4, index), false);
+    }
+    assert_eq!(store.sample(at, 9, INTERVAL, 5).stored, 4);
+    assert_eq!((store.counts().swarms, store.counts().peers), (4, 4));
 }

@@ -142,6 +142,10 @@ fn the_leaves_know_no_messages() {
         "dht/bootstrap",
         "dht/shunned",
         "dht/schedule",
+        "dht/crawl/plan",
+        "dht/crawl/known",
+        "dht/crawl/prefix",
+        "dht/crawl/seen",
         "dht/bloom",
     ];
     absent("core/src", is_one_of(&names), &["wire::", "krpc", "Machine"]);
@@ -168,6 +172,7 @@ fn only_the_composing_files_name_both_codec_and_contract() {
         let composing = path.starts_with("core/src/dht/node/")
             || [
                 "core/src/dht/dual.rs",
+                "core/src/dht/crawl/mod.rs",
                 "core/src/tracker/udp/mod.rs",
                 "core/src/tracker/server/udp.rs",
             ]

@@ -3,10 +3,11 @@
 //! What is cheap to see is looked at first, the signature last: an item that breaks a rule, or is
 //! the one that is stored already, costs no arithmetic on curves.
 //!
-//! A reply with a value may be longer than others. Who has proven nothing is told no more than
-//! amplification allows: a value that does not fit stays here, and its sequence number says that
-//! there is one. Proof is to be in our routing table, or to give back in `get` the token of an
-//! earlier answer: nobody has to know that, but it costs who does one question.
+//! A reply with a value may be longer than others. Who has proven nothing is told more than
+//! amplification allows only so often, all such askers together; beyond that a value that does not
+//! fit stays here, and its sequence number says that there is one. Proof is to be in our routing
+//! table, or to give back in `get` the token of an earlier answer: nobody has to know that, but it
+//! costs who does one question.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -20,6 +21,7 @@ use crate::dht::node::rows::ReplyKind;
 use crate::dht::signing::CAN_VERIFY;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
+use crate::limits::ITEM_REPLY_MAX;
 use crate::time::Instant;
 use crate::wire::krpc::{self, Answer, EncodeError, Envelope, Query, Want};
 
@@ -85,6 +87,24 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     ) -> bool {
         let token = query.token();
         token.is_ok_and(|token| self.tokens.check(now, from, &InfoHash(target.0), token))
+    }
+
+    /// The longest that the answer to a `get` may be, which has `room` by the asker's question and
+    /// proof.
+    pub(super) fn room_for_item(
+        &mut self,
+        now: Instant,
+        target: Id,
+        seq: Option<i64>,
+        room: u16,
+    ) -> u16 {
+        let Some(stored) = self.items.get(now, target) else { return room };
+        let whole = FRAME + len_of(&told(&stored, seq, usize::MAX));
+        if whole <= usize::from(room) || !self.whole_items.has(now) {
+            return room;
+        }
+        self.whole_items.take(now);
+        whole.min(ITEM_REPLY_MAX) as u16
     }
 
     /// Writes the answer to `get`: the value comes before the nodes where there is not room for all.

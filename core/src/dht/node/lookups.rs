@@ -19,7 +19,7 @@ use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Quality, Routing};
 use crate::id::{Id, InfoHash};
-use crate::limits::{K, VALUE_MAX};
+use crate::limits::{ITEM_GATHERED, K};
 use crate::time::Instant;
 
 /// How a peer announces itself.
@@ -193,10 +193,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     fn room_for_an_item(&self) -> Result<S::Found, Busy> {
-        if S::GATHERED_MAX < VALUE_MAX || self.searches.is_full() {
+        if S::GATHERED_MAX < ITEM_GATHERED || self.searches.is_full() {
             return Err(Busy);
         }
-        Ok(self.storage.found(self.config.family, VALUE_MAX))
+        Ok(self.storage.found(self.config.family, ITEM_GATHERED))
     }
 
     pub(super) fn search(

@@ -90,6 +90,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     /// Nodes whose datagrams are not looked at.
     blocked: Shunned<S::Shunned>,
     outgoing: Budget,
+    /// Items that go out whole to whoever asks.
+    whole_items: Budget,
     destinations: Destinations,
     sources: Sources<S::Sources>,
     newcomers: Deque<Contact, NEWCOMERS_MAX>,
@@ -193,6 +195,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             silent: Shunned::new(storage.shunned()),
             blocked: Shunned::new(storage.shunned()),
             outgoing: Budget::new(config.questions),
+            whole_items: Budget::new(config.whole_items),
             destinations: Destinations::new(config.destinations_per_minute),
             sources: Sources::new(storage.sources(), config.answers, &mut random),
             newcomers: Deque::new(),

@@ -107,6 +107,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             ratio => (datagram.len() * ratio).min(most),
         } as u16;
 
+        let room = match verdict {
+            Verdict::Reply(ReplyKind::Item { target, seq, .. }) if self.items.keeps() => {
+                self.room_for_item(now, target, seq, room)
+            }
+            _ => room,
+        };
         let kind = match verdict {
             Verdict::Reply(kind) => kind,
             Verdict::Announce { info_hash, peer, token, seed } => {

@@ -14,7 +14,7 @@ use crate::dht::node::{Announcement, Port};
 use crate::dht::scraped::Scraped;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
-use crate::limits::{VALUE_MAX, VALUES_TAKEN_MAX};
+use crate::limits::{ITEM_GATHERED, VALUES_TAKEN_MAX};
 use crate::list::List;
 use crate::time::Instant;
 use crate::wire::krpc::{Question, Response, Want};
@@ -152,7 +152,7 @@ impl<S: Storage> SearchRow<S> {
     /// nothing of this is compiled.
     pub(crate) fn held(&self) -> Option<&Held<S::Found>> {
         match &self.gathered {
-            Gathered::Item(held) if S::GATHERED_MAX >= VALUE_MAX => Some(held),
+            Gathered::Item(held) if S::GATHERED_MAX >= ITEM_GATHERED => Some(held),
             _ => None,
         }
     }
@@ -179,7 +179,7 @@ impl<S: Storage> SearchRow<S> {
                 }
                 0
             }
-            Gathered::Item(held) if S::GATHERED_MAX >= VALUE_MAX => {
+            Gathered::Item(held) if S::GATHERED_MAX >= ITEM_GATHERED => {
                 let said = Said {
                     value: response.value(),
                     key: response.key(),
@@ -204,7 +204,7 @@ impl<S: Storage> SearchRow<S> {
                 self.outcome.peers = self.outcome.peers.saturating_add(1);
                 Some(News::Peer(peer))
             }
-            Gathered::Item(held) if S::GATHERED_MAX >= VALUE_MAX => {
+            Gathered::Item(held) if S::GATHERED_MAX >= ITEM_GATHERED => {
                 held.tell().then_some(News::Item)
             }
             Gathered::Filters(_) | Gathered::Item(_) => None,

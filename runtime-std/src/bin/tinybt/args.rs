@@ -30,6 +30,7 @@ Examples:
   tinybt put --key my.key --salt news 'Hello again'
   tinybt tracker --bind 127.0.0.1:6969
   tinybt node --bind 0.0.0.0:6881 --state dht.state
+  tinybt crawl --slice 12 --state crawl.state
 
 Exit codes: 0 found, 1 nothing found, 2 usage, 3 network."
 )]
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     Testnet(Testnet),
     /// Start a private network, announce some peers, and find them.
     Demo(Demo),
+    /// Go through the DHT and print the info-hashes that its nodes store (BEP 51).
+    Crawl(Crawl),
+    /// Ask a node for some of the info-hashes that it stores (BEP 51).
+    Sample(Sample),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -301,6 +306,53 @@ pub(crate) struct Demo {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) trace: Trace,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Crawl {
+    /// Nodes to begin with, separated by commas; `name:port` or `address:port` [default: the
+    /// public routers].
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) bootstrap: Vec<String>,
+    /// Address and port of the socket; its family is that of the DHT to be crawled.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:0")]
+    pub(crate) bind: SocketAddr,
+    /// Go on where the crawl ended that wrote this file, and write it in the end.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Crawl one in 2^BITS of the key space.
+    #[arg(long, value_name = "BITS", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=32))]
+    pub(crate) slice: u8,
+    /// Where the slice is: 40 hexadecimal digits [default: anywhere].
+    #[arg(long, value_name = "ID", requires = "slice")]
+    pub(crate) around: Option<Id>,
+    /// Questions per second.
+    #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// End after so many rounds [default: when little is left to be told].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: Option<u32>,
+    /// End after this many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// One JSON object a line.
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) json: bool,
+    /// Only info-hashes, each as soon as it is found.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sample {
+    /// The node: `address:port` or `name:port`.
+    pub(crate) addr: String,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Address and port of the socket [default: any].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) bind: Vec<SocketAddr>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -60,9 +60,11 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::StateFormat { .. } | Error::Arguments | Error::Http(_) => {
-                Failure::Usage(error.to_string())
-            }
+            Error::StateFormat { .. }
+            | Error::Arguments
+            | Error::Http(_)
+            | Error::Item(_)
+            | Error::Sign(_) => Failure::Usage(error.to_string()),
             error => Failure::Network(error.to_string()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod announce;
 mod args;
+mod crawl;
 mod demo;
 mod exit;
 mod follow;
@@ -16,6 +17,7 @@ mod output;
 mod peers;
 mod put;
 mod questions;
+mod sample;
 mod scrape;
 mod sightings;
 mod size;
@@ -66,6 +68,8 @@ fn run(command: Command) -> Result<Found, Failure> {
         Command::Node(args) => node::run(&args),
         Command::Testnet(args) => testnet::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Crawl(args) => crawl::run(&args),
+        Command::Sample(args) => sample::run(&args),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "tinybt", &mut text);

@@ -95,7 +95,7 @@ fn bound(addr: SocketAddr, kind: Type) -> io::Result<Socket> {
 }
 
 /// Names are resolved later; what can never be an address is told at once.
-fn check(node: &str) -> Result<(), Failure> {
+pub(crate) fn check(node: &str) -> Result<(), Failure> {
     let is_name = node.rsplit_once(':').is_some_and(|(name, port)| {
         !name.is_empty() && !name.contains([' ', '/']) && port.parse::<u16>().is_ok()
     });

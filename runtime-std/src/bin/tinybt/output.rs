@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+use tinybt_std::core::InfoHash;
 
 use crate::args::Format;
 
@@ -48,6 +49,12 @@ impl Output {
         } else {
             format!("{peer:<22} {source}")
         })
+    }
+
+    /// Prints an info-hash.
+    pub(crate) fn hash(&self, info_hash: InfoHash) -> io::Result<()> {
+        let hash = info_hash.to_string();
+        self.print(if self.format.json { json!({"hash": hash}).to_string() } else { hash })
     }
 
     /// Prints an object, where JSON is wanted.

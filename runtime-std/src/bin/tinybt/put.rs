@@ -132,7 +132,7 @@ fn print(output: &Output, item: &OwnedItem, finished: &Finished) -> io::Result<(
         .map(|(node, code)| json!({"node": node.to_string(), "code": code}))
         .collect();
     output.json(&json!({
-        "family": format!("{:?}", finished.family).to_lowercase(),
+        "family": format!("{:?}", finished.family).replace('V', "ipv"),
         "target": item.target().to_string(),
         "key": item.key().map(|key| key.to_string()),
         "salt": item.key().map(|_| value::hex(item.salt())),

@@ -15,7 +15,7 @@ use crate::output::{Output, human};
 use crate::trace;
 
 /// A DHT that only asks what it is told to.
-fn endpoint(bind: &[std::net::SocketAddr]) -> Result<Dht, Failure> {
+pub(crate) fn endpoint(bind: &[std::net::SocketAddr]) -> Result<Dht, Failure> {
     let endpoint = |config: &mut tinybt_std::core::dht::Config| {
         *config = tinybt_std::core::dht::Config::endpoint(config.family);
         config.read_only = true;

@@ -1,0 +1,148 @@
+//! `tinybt crawl`: goes through the DHT and prints the info-hashes that its nodes store.
+
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tinybt_std::core::Id;
+use tinybt_std::core::dht::crawl::{CrawlEnd, Event, Prefix, Progress};
+use tinybt_std::{Crawl as Crawling, CrawlBuilder, Error, PUBLIC_ROUTERS};
+
+use crate::args::{Crawl, Format};
+use crate::exit::{Failure, Found, interrupted};
+use crate::options;
+use crate::output::{Output, human, plural};
+
+/// Between two lines of progress in JSON.
+const REPORT: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
+    let output = Output::new(Format { json: args.json, plain: args.plain });
+    let mut crawl = Crawling::start(builder(args)?)?;
+    let begun = Instant::now();
+    let (mut reported, mut shown, mut is_stopped) = (begun, Progress::default(), false);
+    let mut ended = None;
+    loop {
+        match crawl.next_within(Duration::from_millis(100)) {
+            Poll::Ready(Some(Event::Hash { info_hash })) => output.hash(info_hash)?,
+            Poll::Ready(Some(Event::Round { progress, next })) => {
+                output.json(&json!({
+                    "round": as_json(&progress),
+                    "next": next.map(|next| next.as_secs_f64()),
+                }))?;
+            }
+            Poll::Ready(Some(Event::Ended { end, progress })) => ended = Some((end, progress)),
+            Poll::Ready(Some(_)) => {}
+            Poll::Ready(None) => break,
+            Poll::Pending => match crawl.progress() {
+                Ok(progress) => shown = progress,
+                // It is ending, and tells the rest.
+                Err(Error::Stopped) => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+        let is_over = args.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
+        if (interrupted() || is_over) && !is_stopped {
+            crawl.stop();
+            is_stopped = true;
+        }
+        output.progress(as_text(&shown));
+        if reported.elapsed() >= REPORT {
+            reported = Instant::now();
+            output.json(&json!({"progress": as_json(&shown)}))?;
+        }
+    }
+    output.finish();
+    let missed = crawl.handle().missed();
+    crawl.finish()?;
+    let Some((end, progress)) = ended else { return Ok(Found::Nothing) };
+    output.json(&json!({"summary": as_json(&progress), "end": reason(end), "missed": missed}))?;
+    output.say(&format!(
+        "{} found: {} of {} answered, in {}",
+        plural(count(progress.hashes), "torrent"),
+        progress.answered,
+        plural(count(progress.asked), "question"),
+        human(begun.elapsed()),
+    ))?;
+    let is_alone = progress.answered == 0 && (progress.nodes == 0 || progress.asked > 0);
+    if is_alone && !interrupted() {
+        let failure = "no node of the DHT answered: check the network, or name others with \
+                       --bootstrap";
+        return Err(Failure::Network(failure.to_owned()));
+    }
+    Ok(if progress.hashes > 0 { Found::Something } else { Found::Nothing })
+}
+
+fn builder(args: &Crawl) -> Result<CrawlBuilder, Failure> {
+    for node in &args.bootstrap {
+        options::check(node)?;
+    }
+    let addr = args.bind;
+    let socket = options::open(addr).map_err(|source| Error::Bind { addr, source })?;
+    let mut builder = CrawlBuilder::default().socket(socket).rate(Some(args.rate));
+    builder = match args.bootstrap.is_empty() {
+        true => builder.bootstrap(PUBLIC_ROUTERS),
+        false => builder.bootstrap(args.bootstrap.iter().cloned()),
+    };
+    if let Some(path) = &args.state {
+        builder = builder.state(path);
+    }
+    let point = match args.around {
+        Some(point) => point,
+        None if args.slice == 0 => Id::default(),
+        None => anywhere()?,
+    };
+    Ok(builder.configure(|config| {
+        config.slice = Prefix::around(point, args.slice);
+        config.rounds = args.rounds;
+    }))
+}
+
+fn anywhere() -> Result<Id, Failure> {
+    let mut point = Id::default();
+    getrandom::fill(&mut point.0).map_err(|_| Error::Random)?;
+    Ok(point)
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn reason(end: CrawlEnd) -> &'static str {
+    match end {
+        CrawlEnd::Complete => "complete",
+        CrawlEnd::Rounds => "rounds",
+        _ => "stopped",
+    }
+}
+
+fn as_text(progress: &Progress) -> String {
+    format!(
+        "round {}, {:.1} % covered: {} hashes, {} nodes, {} asked, {} answered, {:.0} per second",
+        progress.round,
+        progress.covered * 100.0,
+        progress.hashes,
+        progress.nodes,
+        progress.asked,
+        progress.answered,
+        progress.rate,
+    )
+}
+
+fn as_json(progress: &Progress) -> Value {
+    json!({
+        "round": progress.round,
+        "covered": progress.covered,
+        "nodes": progress.nodes,
+        "waiting": progress.waiting,
+        "in_flight": progress.in_flight,
+        "asked": progress.asked,
+        "answered": progress.answered,
+        "sampled": progress.sampled,
+        "refused": progress.refused,
+        "silent": progress.silent,
+        "hashes": progress.hashes,
+        "hashes_in_round": progress.hashes_in_round,
+        "rate": progress.rate,
+    })
+}

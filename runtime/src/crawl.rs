@@ -1,0 +1,328 @@
+//! A crawl of the DHT (BEP 51) for people who want no loop: how it is to be, the handle, and what
+//! stands between the machine and the handle.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use chacha20::ChaCha12Rng;
+use tinybt_core::dht::crawl::{CrawlConfig, Crawler, Event, Progress};
+use tinybt_core::dht::{Heap, Node};
+use tinybt_core::{Family, Instant};
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::mailbox::{Post, Receiver, Sender, Weight, mailbox};
+use crate::names::{Named, Names};
+use crate::pump::START;
+use crate::setup::random;
+use crate::state;
+
+/// What a driver drives in a crawl.
+pub type Crawling = Crawler<Heap, ChaCha12Rng>;
+
+/// How a crawl is to be. Without anything it crawls the DHT over IPv4, at 100 questions per second,
+/// from nobody: name nodes to begin with.
+#[derive(Debug)]
+pub struct CrawlBuilder {
+    addr: SocketAddr,
+    socket: Option<UdpSocket>,
+    bootstrap: Vec<String>,
+    state: Option<PathBuf>,
+    rate: Option<u32>,
+    config: CrawlConfig,
+}
+
+/// What a runtime puts together.
+pub struct CrawlParts {
+    /// The machine.
+    pub crawler: Crawling,
+    /// Its socket, which does not block.
+    pub socket: UdpSocket,
+    /// What tells the handle.
+    pub engine: CrawlEngine,
+    /// The handle.
+    pub crawl: Crawl,
+}
+
+/// A crawl under way: tells what it finds. When the handle is dropped, the crawl ends.
+///
+/// What is found and not yet read waits in memory: 8,192 events at the most, others are
+/// [missed](Crawl::missed). With the feature `stream` it is a `Stream`.
+pub struct Crawl {
+    orders: Sender<Order>,
+    told: Receiver<Told>,
+    addr: SocketAddr,
+    names: Names,
+}
+
+/// Between the machine and its handle, as [`Engine`](crate::Engine) is for a DHT.
+pub struct CrawlEngine {
+    orders: Receiver<Order>,
+    tell: Sender<Told>,
+    state: Option<PathBuf>,
+    is_over: bool,
+}
+
+/// What is left to be done when the loop has ended.
+pub struct CrawlLast {
+    save: Option<(Vec<u8>, PathBuf)>,
+    result: io::Result<()>,
+    tell: Sender<Told>,
+}
+
+enum Order {
+    Stop,
+    Progress(Sender<Progress>),
+    Named(Named),
+}
+
+struct Told(Event);
+
+impl Post for Told {
+    fn weight(&self) -> Weight {
+        match self.0 {
+            Event::Ended { .. } => Weight::Must,
+            Event::Round { .. } => Weight::State(0),
+            _ => Weight::Spare,
+        }
+    }
+}
+
+impl Default for CrawlBuilder {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            socket: None,
+            bootstrap: Vec::new(),
+            state: None,
+            rate: Some(100),
+            config: CrawlConfig::default(),
+        }
+    }
+}
+
+impl CrawlBuilder {
+    /// Opens a socket at this address; its family is that of the DHT to be crawled.
+    pub fn bind(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// Uses a socket that is bound already.
+    pub fn socket(mut self, socket: UdpSocket) -> Self {
+        self.socket = Some(socket);
+        self
+    }
+
+    /// Begins with these nodes: `address:port` or `name:port`.
+    pub fn bootstrap<T: Into<String>>(mut self, nodes: impl IntoIterator<Item = T>) -> Self {
+        self.bootstrap.extend(nodes.into_iter().map(Into::into));
+        self
+    }
+
+    /// Goes on where the crawl ended that wrote this file, and writes it in the end.
+    pub fn state(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state = Some(path.into());
+        self
+    }
+
+    /// Questions per second, repeats included. `None`: no limit.
+    pub fn rate(mut self, per_second: Option<u32>) -> Self {
+        self.rate = per_second;
+        self
+    }
+
+    /// Changes anything else. [`CrawlConfig`] has the defaults and meanings.
+    pub fn configure(mut self, change: impl FnOnce(&mut CrawlConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Opens the socket and makes everything that a runtime puts together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bind`] and [`Error::Socket`] for the socket, [`Error::State`] and
+    /// [`Error::StateFormat`] for the state file, [`Error::Random`] without randomness.
+    pub fn build(self, host: Arc<dyn Host>) -> Result<CrawlParts, Error> {
+        let addr = self.addr;
+        let socket = match self.socket {
+            Some(socket) => socket,
+            None => UdpSocket::bind(addr).map_err(|source| Error::Bind { addr, source })?,
+        };
+        socket.set_nonblocking(true).map_err(Error::Socket)?;
+        let addr = socket.local_addr().map_err(Error::Socket)?;
+        let node = CrawlConfig::node(Family::of(&addr), self.rate);
+        let node = Node::new(node, self.config.storage(), random()?);
+        let mut crawler = Crawler::new(self.config, node, random()?);
+        if let Some(path) = &self.state {
+            restore(&mut crawler, path)?;
+        }
+        let (orders, inbox) = mailbox();
+        let (tell, told) = mailbox();
+        let (literal, names): (Vec<_>, Vec<_>) =
+            self.bootstrap.into_iter().map(|name| (name.parse().ok(), name)).partition(is_literal);
+        for addr in literal.into_iter().filter_map(|(addr, _)| addr) {
+            crawler.add_source(addr);
+        }
+        // A name that takes long to resolve keeps no crawl alive.
+        let back = orders.uncounted();
+        let resolver = Names::new(host, move |named| back.send(Order::Named(named)).is_ok());
+        let names: Vec<String> = names.into_iter().map(|(_, name)| name).collect();
+        if !names.is_empty() {
+            resolver.look_up(names).map_err(Error::Socket)?;
+        }
+        let engine = CrawlEngine { orders: inbox, tell, state: self.state, is_over: false };
+        let crawl = Crawl { orders, told, addr, names: resolver };
+        Ok(CrawlParts { crawler, socket, engine, crawl })
+    }
+}
+
+fn is_literal((addr, _): &(Option<SocketAddr>, String)) -> bool {
+    addr.is_some()
+}
+
+fn restore(crawler: &mut Crawling, path: &Path) -> Result<(), Error> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Error::State { path: path.to_owned(), source }),
+    };
+    let restored = crawler.restore(START, &bytes);
+    restored.map(drop).map_err(|reason| Error::StateFormat { path: path.to_owned(), reason })
+}
+
+impl Crawl {
+    /// The address of its socket.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The next thing found; `None` when the crawl is over and its state is saved.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.told.poll(context).map(|told| told.map(|Told(event)| event))
+    }
+
+    /// The next thing found; `None` when the crawl is over and its state is saved. Dropping the
+    /// future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// How far it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn progress(&self) -> Result<Progress, Error> {
+        let (tell, told) = mailbox();
+        self.orders.send(Order::Progress(tell)).map_err(|_| Error::Stopped)?;
+        told.take().await.ok_or(Error::Stopped)
+    }
+
+    /// Ends the crawl. What was found is still told, and how far it came.
+    pub fn stop(&self) {
+        let _ = self.orders.send(Order::Stop);
+    }
+
+    /// Adds nodes to begin with, as [`CrawlBuilder::bootstrap`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`] if names cannot be looked up.
+    pub fn add_nodes<T: Into<String>>(
+        &self,
+        nodes: impl IntoIterator<Item = T>,
+    ) -> Result<(), Error> {
+        let names = nodes.into_iter().map(Into::into).collect();
+        self.names.look_up(names).map_err(Error::Socket)
+    }
+
+    /// Events that nobody will be told of because too many waited to be read.
+    pub fn missed(&self) -> u64 {
+        self.told.missed()
+    }
+}
+
+#[cfg(feature = "stream")]
+impl futures_core::Stream for Crawl {
+    type Item = Event;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Event>> {
+        Crawl::poll_next(&mut self, context)
+    }
+}
+
+impl CrawlEngine {
+    /// Carries out what the handle wants. The context's waker is woken when there is more.
+    pub fn obey(&mut self, crawler: &mut Crawling, now: Instant, context: &mut Context<'_>) {
+        while !self.is_over
+            && let Poll::Ready(order) = self.orders.poll(context)
+        {
+            match order {
+                Some(Order::Named(named)) => {
+                    for addr in named.addrs {
+                        crawler.add_source(addr);
+                    }
+                }
+                Some(Order::Progress(tell)) => drop(tell.send(crawler.progress(now))),
+                Some(Order::Stop) | None => {
+                    crawler.stop(now);
+                    // Without a handle nobody hears of the end.
+                    self.is_over |= order.is_none();
+                }
+            }
+        }
+    }
+
+    /// Passes on what the machine tells.
+    pub fn hear(&mut self, event: Event) {
+        self.is_over |= matches!(event, Event::Ended { .. });
+        let _ = match event {
+            Event::Dht(_) => Ok(()),
+            event => self.tell.post(Told(event)),
+        };
+    }
+
+    /// Whether it is to end.
+    pub fn is_done(&self) -> bool {
+        self.is_over
+    }
+
+    /// What is left to be done when the loop has ended, for whatever reason. Close the socket before
+    /// [`CrawlLast::finish`]: who is told of the end may want the port.
+    pub fn end(self, crawler: &Crawling, now: Instant, result: io::Result<()>) -> CrawlLast {
+        let save = self.state.map(|path| (crawler.save(now), path));
+        CrawlLast { save, result, tell: self.tell }
+    }
+}
+
+impl CrawlLast {
+    /// Saves the state, which may block, and tells the handle of the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
+    pub fn finish(self) -> Result<(), Error> {
+        let Self { save, result, tell } = self;
+        let saved = save.map_or(Ok(()), |(bytes, path)| {
+            state::replace(&path, &bytes).map_err(|source| Error::State { path, source })
+        });
+        drop(tell);
+        saved.and(result.map_err(Error::Socket))
+    }
+}
+
+impl fmt::Debug for Crawl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crawl").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
