@@ -53,7 +53,7 @@ pub use tinybt_runtime::{
     OwnedItem, PUBLIC_ROUTERS, Pong, Published, Reply, Sampled, Search, State,
 };
 #[cfg(feature = "finder")]
-pub use tinybt_runtime::{Peer, Sighting, Swarm, Tracker};
+pub use tinybt_runtime::{Peer, Sighting, Swarm, Tracker, Turns};
 
 /// Makes a [`Dht`] and the future that runs it.
 pub type Builder = tinybt_runtime::Builder<Smol>;

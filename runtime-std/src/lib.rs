@@ -41,7 +41,7 @@ pub use tinybt_runtime::{
     PUBLIC_ROUTERS, Pong, Published, Reply, Sampled, State,
 };
 #[cfg(feature = "finder")]
-pub use tinybt_runtime::{Peer, Sighting, Tracker};
+pub use tinybt_runtime::{Peer, Sighting, Tracker, Turns};
 
 /// Makes a [`Dht`].
 ///

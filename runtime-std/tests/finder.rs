@@ -52,6 +52,23 @@ fn dht_and_trackers_at_once() {
 }
 
 #[test]
+fn a_kept_search_tells_of_its_turns_in_the_dht() {
+    let local = || Dht::builder().bind(loopback()).private();
+    let first = local().start().unwrap();
+    let finder = local().bootstrap([first.local_addrs()[0].to_string()]).finder().unwrap();
+    let wanted = Wanted::announce(torrent(&[]), Presence::new(4_242));
+    let mut swarm = finder.find(wanted).unwrap();
+    assert_eq!(swarm.turns(), None);
+    while swarm.next_within(Duration::from_secs(10)) != Sighting::Looked {}
+    let turns = swarm.turns().unwrap();
+    assert_eq!((turns.status.stored, turns.status.failures), (1, 0));
+    let next = turns.next_in.unwrap();
+    assert!(next > Duration::from_secs(800) && next <= Duration::from_secs(900), "{next:?}");
+    swarm.stop().unwrap();
+    while swarm.next_within(Duration::from_secs(10)) != Sighting::End {}
+}
+
+#[test]
 fn dropping_everything_says_goodbye() {
     let (url, told) = udp_tracker();
     let (http, asked) = http_tracker();

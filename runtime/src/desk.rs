@@ -11,7 +11,7 @@ use crate::engine::Hosted;
 use crate::errands::Errands;
 use crate::ledger::Finished;
 use crate::mailbox::Sender;
-use crate::swarm::{Peer, Told, Tracker};
+use crate::swarm::{Peer, Told, Tracker, Turns};
 
 /// A command to the finder.
 pub(crate) type Job = Box<dyn FnOnce(&mut Hosted, &mut Desk, Instant) + Send>;
@@ -69,7 +69,8 @@ impl Desk {
             }
             Event::Looked { search, lookup, outcome } => {
                 let finished = Finished::of(&finder.dht, lookup, outcome);
-                self.tell(finder, now, search, Told::Looked(Box::new(finished)));
+                let turns = finder.dht_status(search).map(|status| Turns::new(status, now));
+                self.tell(finder, now, search, Told::Looked(Box::new(finished), turns));
             }
             Event::Finished { search } => {
                 self.tell(finder, now, search, Told::Finished);

@@ -56,5 +56,5 @@ pub use setup::WithFinder;
 pub use setup::{Builder, PUBLIC_ROUTERS, Parts, Runtime};
 pub use state::State;
 #[cfg(feature = "finder")]
-pub use swarm::{Peer, Sighting, Swarm, Tracker};
+pub use swarm::{Peer, Sighting, Swarm, Tracker, Turns};
 pub use tinybt_core as core;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tinybt_core::Family;
 use tinybt_core::Instant;
-use tinybt_core::finder::{Presence, SearchId, Source, TrackerStatus};
+use tinybt_core::finder::{DhtStatus, Presence, SearchId, Source, TrackerStatus};
 
 use crate::dht::Commands;
 use crate::engine::Hosted;
@@ -30,6 +30,7 @@ pub struct Swarm {
     search: Arc<OnceLock<SearchId>>,
     trackers: Vec<Tracker>,
     lookups: Vec<Finished>,
+    turns: Option<Turns>,
     over: bool,
 }
 
@@ -49,6 +50,22 @@ pub struct Tracker {
     pub status: TrackerStatus,
     /// When it is asked next, counted from when this was told.
     pub next_in: Option<Duration>,
+}
+
+/// The DHT's half of a search that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turns {
+    /// What is known of it.
+    pub status: DhtStatus,
+    /// When it is due again, counted from when this was told; others may be before it, or leave it
+    /// time earlier.
+    pub next_in: Option<Duration>,
+}
+
+impl Turns {
+    pub(crate) fn new(status: DhtStatus, now: Instant) -> Self {
+        Self { status, next_in: status.next.map(|next| next.since(now)) }
+    }
 }
 
 /// What a search has to say.
@@ -73,7 +90,7 @@ pub enum Sighting {
 pub(crate) enum Told {
     Peer(Peer, bool),
     Tracker(u16, Box<Tracker>),
-    Looked(Box<Finished>),
+    Looked(Box<Finished>, Option<Turns>),
     Finished,
 }
 
@@ -82,8 +99,8 @@ impl Post for Told {
         match self {
             Told::Peer(..) => Weight::Spare,
             // Of a search that is kept, the last of each family.
-            Told::Looked(finished) if finished.family == Family::V4 => Weight::State(4),
-            Told::Looked(_) => Weight::State(6),
+            Told::Looked(finished, _) if finished.family == Family::V4 => Weight::State(4),
+            Told::Looked(..) => Weight::State(6),
             Told::Tracker(number, _) => Weight::State(u32::from(*number) + 10),
             Told::Finished => Weight::Must,
         }
@@ -97,7 +114,7 @@ impl Swarm {
         search: Arc<OnceLock<SearchId>>,
     ) -> Self {
         let (trackers, lookups) = (Vec::new(), Vec::new());
-        Self { commands, told, search, trackers, lookups, over: false }
+        Self { commands, told, search, trackers, lookups, turns: None, over: false }
     }
 
     /// Whatever comes next.
@@ -116,7 +133,8 @@ impl Swarm {
                 self.trackers[place] = *tracker;
                 Sighting::Tracker(number)
             }
-            Some(Told::Looked(finished)) => {
+            Some(Told::Looked(finished, turns)) => {
+                self.turns = turns;
                 self.lookups.retain(|other| other.family != finished.family);
                 self.lookups.push(*finished);
                 Sighting::Looked
@@ -166,6 +184,12 @@ impl Swarm {
         &self.lookups
     }
 
+    /// What was known of the DHT's half when its last lookup ended; `None` before, and for a search
+    /// that is not kept.
+    pub fn turns(&self) -> Option<Turns> {
+        self.turns
+    }
+
     /// Says that the download of a kept search is complete.
     ///
     /// # Errors
@@ -193,7 +217,7 @@ impl Swarm {
         self.command(move |finder, _, search| finder.set_presence(search, presence))
     }
 
-    /// Asks for more peers, as soon as the trackers allow it.
+    /// Asks for more peers: trackers as soon as they allow it, the DHT before other searches.
     ///
     /// # Errors
     ///

@@ -17,6 +17,7 @@ pub mod lookup;
 pub mod node;
 pub mod queries;
 mod respond;
+pub mod schedule;
 pub mod scraped;
 pub mod shunned;
 pub mod signing;

@@ -17,12 +17,14 @@
 //! | what is told and wanted | `event.rs`, `search.rs` |
 //! | commands, time, the contract | `mod.rs` |
 //! | asking trackers, and hearing them | `ask.rs` |
+//! | asking the DHT, each search in its turn | `turns.rs` |
 //! | counts of swarms | `scrape.rs` |
 
 mod ask;
 mod event;
 mod scrape;
 mod search;
+mod turns;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -39,8 +41,11 @@ pub use self::event::{
 use self::scrape::Scrape;
 use self::search::{DhtStage, Search};
 pub use self::search::{Presence, Wanted};
+pub use self::turns::DhtStatus;
+use self::turns::Turns;
 use crate::contact::Family;
-use crate::dht::{self, Dual, LookupId, Storage};
+use crate::dht::schedule::{Pacing, Schedule};
+use crate::dht::{Dual, LookupId, Storage};
 use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
 use crate::time::Instant;
 use crate::tracker::udp::{self, RequestId, UdpTrackers};
@@ -50,9 +55,6 @@ pub const ERRAND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a search that is told to stop may take to say goodbye to its trackers.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long a lookup waits that found no row free, or nobody to ask.
-const DHT_RETRY: Duration = Duration::from_secs(5);
 
 /// Finds the peers of torrents. See the [module](self).
 pub struct Finder<S: Storage, R: CryptoRng> {
@@ -65,6 +67,8 @@ pub struct Finder<S: Storage, R: CryptoRng> {
     searches: BTreeMap<SearchId, Search>,
     scrapes: BTreeMap<ScrapeId, Scrape>,
     lookups: BTreeMap<LookupId, SearchId>,
+    /// Whose turn it is with the DHT: searches that are kept.
+    turns: Turns,
     requests: BTreeMap<RequestId, Asked>,
     servers: Vec<Server>,
     errands: BTreeMap<ErrandId, (Purpose, Instant)>,
@@ -97,6 +101,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
             searches: BTreeMap::new(),
             scrapes: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            turns: Schedule::new(turns::Rows::default(), Pacing::default()),
             requests: BTreeMap::new(),
             servers: Vec::new(),
             errands: BTreeMap::new(),
@@ -128,6 +133,9 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         let unusable = search.trackers.iter().enumerate();
         let unusable = unusable.filter(|(_, row)| row.status.state == TrackerState::Failed);
         let unusable: Vec<u16> = unusable.map(|(number, _)| number as u16).collect();
+        if search.dht == DhtStage::Waiting {
+            self.take_turns(id, &search.wanted);
+        }
         self.searches.insert(id, search);
         for peer in named {
             self.note(id, peer, Source::Torrent);
@@ -148,6 +156,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         }
         search.stopping = Some(now + GOODBYE_TIMEOUT);
         search.dht = DhtStage::Off;
+        self.turns.remove(&id);
         search.tiers.stop();
         let trackers = search.trackers.len() as u16;
         for lookup in search.lookups.clone() {
@@ -191,10 +200,11 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         }
     }
 
-    /// Asks for more peers as soon as the trackers allow it, and the DHT at once.
+    /// Asks for more peers as soon as the trackers allow it, and the DHT before all others.
     pub fn hurry(&mut self, now: Instant, id: SearchId) {
         if let Some(search) = self.searches.get_mut(&id) {
             search.tiers.hurry();
+            self.turns.hurry(now, &id);
             if let DhtStage::Due(due) = &mut search.dht {
                 *due = now.min(*due);
             }
@@ -342,6 +352,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
                 }
             }
         }
+        self.pass_turns();
         let ids: Vec<SearchId> = self.due(now).collect();
         for id in ids {
             let Some(search) = self.searches.get_mut(&id) else { continue };
@@ -374,90 +385,13 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
         let due = move |search: &Search| deadline(search).is_some_and(|at| at <= now);
         self.searches.iter().filter(move |(_, search)| due(search)).map(|(id, _)| *id)
     }
-
-    fn ask_dht(&mut self, id: SearchId) {
-        let now = self.now;
-        let Some(search) = self.searches.get_mut(&id) else { return };
-        let DhtStage::Due(due) = search.dht else { return };
-        if due > now {
-            return;
-        }
-        let knows = |family| self.dht.knows_somebody(family);
-        if self.dht_held && !knows(Family::V4) && !knows(Family::V6) {
-            search.dht = DhtStage::Held;
-            return;
-        }
-        let announce = search.wanted.announce.map(|presence| presence.dht_port());
-        if search.unasked.is_empty() {
-            let there = |family: &Family| self.dht.node(*family).is_some();
-            let families = [Family::V4, Family::V6].into_iter().filter(there);
-            let swarms = search.swarms();
-            search.unasked = families
-                .flat_map(|family| swarms.iter().map(move |swarm| (*swarm, family)))
-                .collect();
-            search.is_heard = false;
-            search.round = search.round.wrapping_add(1);
-        }
-        // Of several local addresses another in each round, and for each search (BEP 45).
-        let turn = search.round.wrapping_add(id.0) as usize;
-        let (dht, lookups) = (&mut self.dht, &mut self.lookups);
-        search.unasked.retain(|(swarm, family)| {
-            let lookup = dht.in_turn(*family, turn, |node| match announce {
-                Some(port) => node.announce(now, *swarm, port),
-                None => node.get_peers(now, *swarm),
-            });
-            let Some(lookup) = lookup else { return false };
-            // No room: a little later.
-            let Ok(lookup) = lookup else { return true };
-            search.lookups.push(lookup);
-            lookups.insert(lookup, id);
-            false
-        });
-        search.dht = match search.unasked.is_empty() {
-            true => DhtStage::Asking,
-            false => DhtStage::Due(now + DHT_RETRY),
-        };
-    }
-
-    /// What the DHT tells, if it is of a search.
-    fn hear_dht(&mut self, event: dht::Event) -> Option<Event> {
-        match event {
-            dht::Event::Peer { lookup, peer } => {
-                let Some(id) = self.lookups.get(&lookup).copied() else {
-                    return Some(Event::Dht(event));
-                };
-                let is_new = self.searches.get_mut(&id)?.note(peer, Source::Dht)?;
-                Some(Event::Peer { search: id, peer, source: Source::Dht, is_new })
-            }
-            dht::Event::Finished { lookup, outcome } => {
-                let Some(id) = self.lookups.remove(&lookup) else {
-                    return Some(Event::Dht(event));
-                };
-                let now = self.now;
-                let search = self.searches.get_mut(&id)?;
-                search.lookups.retain(|other| *other != lookup);
-                search.is_heard |= outcome.answered > 0;
-                if search.lookups.is_empty() && search.dht == DhtStage::Asking {
-                    let wait = match search.is_heard {
-                        false => DHT_RETRY.saturating_mul(6),
-                        true => search.wanted.dht_interval,
-                    };
-                    let kept = search.wanted.keep && search.stopping.is_none();
-                    search.dht = if kept { DhtStage::Due(now + wait) } else { DhtStage::Off };
-                }
-                self.settle(id);
-                Some(Event::Looked { search: id, lookup, outcome })
-            }
-            other => Some(Event::Dht(other)),
-        }
-    }
 }
 
 /// When a search wants to do something.
 fn deadline(search: &Search) -> Option<Instant> {
     let dht = match search.dht {
         DhtStage::Due(due) => Some(due),
-        DhtStage::Off | DhtStage::Held | DhtStage::Asking => None,
+        DhtStage::Off | DhtStage::Held | DhtStage::Waiting | DhtStage::Asking => None,
     };
     let stopping = search.stopping.filter(|until| *until != Instant::NEVER);
     earliest(earliest(dht, stopping), search.tiers.deadline())
@@ -540,7 +474,8 @@ impl<S: Storage, R: CryptoRng> Machine for Finder<S, R> {
         let machines = earliest(self.dht.poll_timeout(), self.udp.poll_timeout());
         let errands = self.errands.values().map(|(_, until)| *until).min();
         let searches = self.searches.values().filter_map(deadline).min();
-        earliest(machines, earliest(errands, searches))
+        let turns = self.turns.deadline().filter(|_| !self.is_held());
+        earliest(earliest(machines, turns), earliest(errands, searches))
     }
 }
 

@@ -12,7 +12,8 @@ use super::ask::NOBODYS_PORT;
 use super::event::{Source, TrackerState, TrackerStatus};
 use crate::announce::PeerId;
 use crate::contact::Family;
-use crate::dht::{LookupId, Port};
+use crate::dht::schedule::ANNOUNCE_PERIOD;
+use crate::dht::{Announcement, LookupId, Port};
 use crate::id::InfoHash;
 use crate::list::Bounded;
 use crate::time::Instant;
@@ -33,8 +34,8 @@ pub struct Wanted {
     /// Announce ourselves. `None` only looks: trackers, which know no such question, are told that
     /// we are gone as soon as they have answered.
     pub announce: Option<Presence>,
-    /// Go on at the intervals that the trackers set until told to stop. Otherwise each source is
-    /// asked once.
+    /// Go on at the intervals that the trackers set until told to stop, and take turns with other
+    /// searches in the DHT. Otherwise each source is asked once, and at once.
     pub keep: bool,
     /// What we call ourselves to trackers; random if none is given.
     pub peer_id: Option<PeerId>,
@@ -49,7 +50,8 @@ pub struct Wanted {
     /// Whether all trackers are asked, or one after the other. A private torrent's are asked in
     /// turn whatever it says.
     pub policy: Policy,
-    /// Time between two lookups in the DHT, while it is kept.
+    /// Time between two lookups in the DHT, while it is kept; with several local addresses, between
+    /// two from the same. Searches take turns: a lookup may come earlier, or a third later.
     pub dht_interval: Duration,
     /// Peers that are told at most.
     pub peers_max: usize,
@@ -85,8 +87,10 @@ impl Presence {
         }
     }
 
-    pub(super) fn dht_port(&self) -> Port {
-        if self.implied_port { Port::Implied } else { Port::Number(self.port) }
+    /// How the DHT is told.
+    pub(super) fn announcement(&self) -> Announcement {
+        let port = if self.implied_port { Port::Implied } else { Port::Number(self.port) };
+        Announcement { port, seed: self.left == 0 }
     }
 }
 
@@ -105,7 +109,7 @@ impl Wanted {
             patience: Patience::BRIEF,
             pace: Pace::default(),
             policy: Policy::All,
-            dht_interval: Duration::from_secs(15 * 60),
+            dht_interval: ANNOUNCE_PERIOD,
             peers_max: 10_000,
         }
     }
@@ -128,8 +132,8 @@ pub(super) struct Search {
     pub(super) lookups: Vec<LookupId>,
     /// How often the DHT was asked.
     pub(super) round: u32,
-    /// Whether any lookup of this round was answered.
-    pub(super) is_heard: bool,
+    /// What came of this round.
+    pub(super) heard: Heard,
     pub(super) tiers: Tiers<Bounded<Tracker>>,
     pub(super) trackers: Vec<TrackerRow>,
     /// Who named each peer: a bit a source.
@@ -147,8 +151,19 @@ pub(super) enum DhtStage {
     Due(Instant),
     /// Waits for names of nodes to be resolved.
     Held,
+    /// Its turn comes.
+    Waiting,
     /// Being asked.
     Asking,
+}
+
+/// What came of the lookups of one round.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heard {
+    /// Nodes that answered.
+    pub(super) answered: u16,
+    /// Nodes that stored an announce.
+    pub(super) stored: u16,
 }
 
 /// A tracker of a search.
@@ -218,11 +233,15 @@ impl Search {
         Self {
             peer_id: wanted.peer_id.unwrap_or_else(|| PeerId::random(random)),
             key: wanted.key.unwrap_or_else(|| random.next_u32()),
-            dht: if wanted.dht { DhtStage::Due(now) } else { DhtStage::Off },
+            dht: match (wanted.dht, wanted.keep) {
+                (false, _) => DhtStage::Off,
+                (true, true) => DhtStage::Waiting,
+                (true, false) => DhtStage::Due(now),
+            },
             unasked: Vec::new(),
             lookups: Vec::new(),
             round: 0,
-            is_heard: false,
+            heard: Heard::default(),
             tiers,
             trackers,
             peers: BTreeMap::new(),

@@ -144,6 +144,7 @@ fn the_leaves_know_no_messages() {
         "dht/budget",
         "dht/bootstrap",
         "dht/shunned",
+        "dht/schedule",
         "dht/crawl/plan",
         "dht/crawl/known",
         "dht/crawl/prefix",
