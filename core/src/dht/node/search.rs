@@ -127,7 +127,9 @@ impl<S: Storage> SearchRow<S> {
 
     /// A node answered with an error of this code; 0 is another node in its place.
     pub(crate) fn refused(&mut self, addr: &SocketAddr, errand: Errand, code: i64) {
-        let is_put = self.goal == Goal::Put && errand == Errand::Announce;
+        let is_put = S::GATHERED_MAX >= ITEM_GATHERED
+            && self.goal == Goal::Put
+            && errand == Errand::Announce;
         match code {
             301 | 302 if is_put => {
                 self.conflicts = self.conflicts.saturating_add(1);
