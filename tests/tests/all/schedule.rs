@@ -345,6 +345,15 @@ fn what_is_removed_is_not_done_and_leaves_its_place() {
     assert!(plan.schedule.remove(&1));
     assert_eq!(plan.schedule.poll(plan.now, &mut plan.random), None);
     assert_eq!(plan.schedule.deadline(), None);
+    // What is left keeps the pace of those that there are.
+    let mut plan = Plan::new(PACING, 1);
+    plan.add(0..100, Urgency::New);
+    plan.run_for(secs(60));
+    (1..100).for_each(|number| assert!(plan.schedule.remove(&number)));
+    plan.under_way.clear();
+    plan.run_for(secs(24 * 3_600));
+    let times = plan.times(0);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 900), "{times:?}");
     let mut full = Schedule::new(Bounded::new(1), PACING);
     assert_eq!(full.add(START, 1, ANNOUNCE_PERIOD, Urgency::New), Ok(()));
     assert_eq!(full.add(START, 2, ANNOUNCE_PERIOD, Urgency::New), Err(2));
@@ -383,6 +392,8 @@ struct Known {
     period: Duration,
     /// Not before, whatever the pace is.
     from: Instant,
+    /// When it is late.
+    late: Instant,
     failures: u32,
     begun: Instant,
 }
@@ -398,14 +409,14 @@ proptest! {
         let mut known: BTreeMap<u32, Known> = BTreeMap::new();
         let mut away = false;
         for op in ops {
-            let (now, pick) = (plan.now, |number: u32| number);
+            let now = plan.now;
             match op {
                 Op::Add(number, period, urgency) => {
                     let urgency = [Urgency::Again, Urgency::New, Urgency::Asked][usize::from(urgency)];
                     let period = secs(u64::from(period));
-                    plan.schedule.add(now, pick(number), period, urgency).unwrap();
+                    plan.schedule.add(now, number, period, urgency).unwrap();
                     let period = period.max(PERIOD_MIN);
-                    let new = Known { period, from: now, failures: 0, begun: now };
+                    let new = Known { period, from: now, late: now, failures: 0, begun: now };
                     known.entry(number).or_insert(new).period = period;
                 }
                 Op::Remove(number) => {
@@ -415,7 +426,7 @@ proptest! {
                 Op::Hurry(number) => {
                     plan.schedule.hurry(now, &number);
                     if let Some(row) = known.get_mut(&number) {
-                        row.from = row.from.min(now);
+                        (row.from, row.late) = (row.from.min(now), row.late.min(now));
                     }
                 }
                 Op::Finish(number, stored) => {
@@ -425,24 +436,29 @@ proptest! {
                         if stored == 0 {
                             let wait = secs(30) * 2u32.saturating_pow(row.failures.min(20));
                             row.from = now + wait.min(row.period);
+                            row.late = row.from;
                             row.failures += 1;
                         } else {
                             row.failures = 0;
                             row.from = row.begun + row.period / 4;
+                            row.late = row.begun + row.period + row.period / 3;
                         }
                     }
                 }
                 Op::Postpone(number) => {
                     plan.schedule.postpone(now, &number);
                     if plan.under_way.remove(&number).is_some() {
-                        known.get_mut(&number).unwrap().from = now + secs(5);
+                        let row = known.get_mut(&number).unwrap();
+                        (row.from, row.late) = (now + secs(5), now + secs(5));
                     }
                 }
                 Op::Away(is_away) => {
                     plan.schedule.set_away(now, is_away);
                     if away && !is_away {
                         let failed = known.values_mut().filter(|row| row.failures > 0);
-                        failed.for_each(|row| row.from = row.from.min(now));
+                        failed.for_each(|row| {
+                            (row.from, row.late) = (row.from.min(now), row.late.min(now));
+                        });
                     }
                     away = is_away;
                 }
@@ -461,9 +477,7 @@ proptest! {
                     }
                 }
             }
-            let before = plan.begun.len();
             plan.begin();
-            let _ = before;
             for duty in plan.schedule.duties() {
                 let row = known.get_mut(&duty.what()).unwrap();
                 prop_assert_eq!(duty.period(), row.period);
@@ -478,10 +492,7 @@ proptest! {
             // Nobody who is waited for is left waiting while there is a place.
             let spaced = plan.begun.last().is_none_or(|(at, _)| plan.now.since(*at) >= secs(30));
             if plan.under_way.is_empty() && spaced {
-                let waits = known.values().any(|row| {
-                    let late = row.from + row.period + row.period / 3;
-                    late + secs(30) <= plan.now
-                });
+                let waits = known.values().any(|row| row.late + secs(30) <= plan.now);
                 prop_assert!(!waits, "late, and nothing else to do");
             }
         }
