@@ -117,7 +117,7 @@ fn run(mut driver: Driver<Crawling>, mut engine: CrawlEngine) -> Result<(), Erro
         if engine.is_done() {
             break;
         }
-        result = driver.turn(|_, _, event| engine.hear(event));
+        result = driver.turn(|crawler, _, event| engine.hear(crawler, event));
     }
     let now = driver.now();
     let last = engine.end(driver.machine(), now, result);

@@ -246,6 +246,28 @@ fn told_to_stop_it_says_so_once_and_asks_nobody() {
     assert_eq!(ends.count(), 1);
 }
 
+#[test]
+fn a_crawl_that_is_held_asks_nobody_and_forgets_nobody() {
+    let world = World { nodes: 300, hashes: 1_000, ..World::default() };
+    let mut config = CrawlConfig::default();
+    config.rounds = Some(2);
+    let mut crawl = Crawl::new(world, crawler(config, Some(50)));
+    for _ in 0..10 {
+        crawl.run(Duration::from_secs(1), |_| false);
+        crawl.crawler.hold(true);
+        // Answers that were under way, and questions that waited for the budget.
+        crawl.run(Duration::from_secs(30), |_| false);
+        let sent = crawl.sent;
+        crawl.run(Duration::from_secs(3_600), |_| false);
+        assert_eq!(crawl.sent, sent, "it asks");
+        crawl.crawler.hold(false);
+    }
+    assert!(crawl.run(DAY, |crawl| ended(crawl).is_some()));
+    assert_eq!(crawl.violations, []);
+    assert_eq!(crawl.asked(Manner::Honest), (300, 300));
+    assert!(crawl.share() > 0.99, "{}", crawl.share());
+}
+
 // The leaves, by tables.
 
 #[test]

@@ -87,6 +87,8 @@ pub struct Crawler<S: Storage, R: CryptoRng> {
     told: VecDeque<Event>,
     /// The instant of what is being heard.
     now: Instant,
+    /// Nobody is to be asked for now.
+    is_held: bool,
     /// A lookup of ours that nobody waits for any more.
     cancelled: Option<LookupId>,
     /// When the last round that went everywhere began.
@@ -144,6 +146,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             heard: None,
             told: VecDeque::with_capacity(SAMPLES_TAKEN_MAX + 3),
             now: Instant::EPOCH,
+            is_held: false,
             cancelled: None,
             thorough_at: None,
             round_began: Instant::EPOCH,
@@ -206,6 +209,13 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         true
     }
 
+    /// Asks nobody any more while this holds, and begins no round: for whoever cannot take what is
+    /// found as fast. What was asked before is still told: of each question under way
+    /// [`SAMPLES_TAKEN_MAX`] hashes, and one event more.
+    pub fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
     /// Whom it knows, and when they may be asked again.
     pub fn known(&self) -> &known::Known {
         &self.plan.known
@@ -220,6 +230,9 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
 
     /// Does what can be done at `now` without hearing from anybody.
     fn advance(&mut self, now: Instant) {
+        if self.is_held {
+            return;
+        }
         match self.phase {
             Phase::Begin => self.enter(now),
             Phase::Resting(at) if at <= now => self.enter(now),
@@ -392,7 +405,7 @@ impl<S: Storage, R: CryptoRng> Machine for Crawler<S, R> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let next = match self.phase {
-            Phase::Resting(at) | Phase::Away(at) => Some(at),
+            Phase::Resting(at) | Phase::Away(at) if !self.is_held => Some(at),
             _ => None,
         };
         earliest(self.node.poll_timeout(), next)

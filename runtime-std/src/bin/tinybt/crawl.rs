@@ -13,6 +13,8 @@ use crate::exit::{Failure, Found, interrupted};
 use crate::options;
 use crate::output::{Output, human, plural};
 
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(100);
 /// Between two lines of progress in JSON.
 const REPORT: Duration = Duration::from_secs(10);
 
@@ -20,10 +22,11 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
     let output = Output::new(Format { json: args.json, plain: args.plain });
     let mut crawl = Crawling::start(builder(args)?)?;
     let begun = Instant::now();
-    let (mut reported, mut shown, mut is_stopped) = (begun, Progress::default(), false);
+    let (mut reported, mut asked, mut shown) = (begun, begun, Progress::default());
+    let mut is_stopped = false;
     let mut ended = None;
     loop {
-        match crawl.next_within(Duration::from_millis(100)) {
+        match crawl.next_within(LOOK) {
             Poll::Ready(Some(Event::Hash { info_hash })) => output.hash(info_hash)?,
             Poll::Ready(Some(Event::Round { progress, next })) => {
                 output.json(&json!({
@@ -32,14 +35,17 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
                 }))?;
             }
             Poll::Ready(Some(Event::Ended { end, progress })) => ended = Some((end, progress)),
-            Poll::Ready(Some(_)) => {}
+            Poll::Ready(Some(_)) | Poll::Pending => {}
             Poll::Ready(None) => break,
-            Poll::Pending => match crawl.progress() {
+        }
+        if asked.elapsed() >= LOOK {
+            asked = Instant::now();
+            match crawl.progress() {
                 Ok(progress) => shown = progress,
                 // It is ending, and tells the rest.
                 Err(Error::Stopped) => {}
                 Err(error) => return Err(error.into()),
-            },
+            }
         }
         let is_over = args.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
         if (interrupted() || is_over) && !is_stopped {
@@ -53,10 +59,9 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
         }
     }
     output.finish();
-    let missed = crawl.handle().missed();
     crawl.finish()?;
     let Some((end, progress)) = ended else { return Ok(Found::Nothing) };
-    output.json(&json!({"summary": as_json(&progress), "end": reason(end), "missed": missed}))?;
+    output.json(&json!({"summary": as_json(&progress), "end": reason(end)}))?;
     output.say(&format!(
         "{} found: {} of {} answered, in {}",
         plural(count(progress.hashes), "torrent"),
