@@ -72,6 +72,15 @@ impl Crawl {
         wait(self.inner.progress())
     }
 
+    /// Names of nodes that were not found so far. They are looked up again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn unresolved(&self) -> Result<Vec<String>, Error> {
+        wait(self.inner.unresolved())
+    }
+
     /// Ends the crawl. What was found is still told, and how far it came.
     pub fn stop(&self) {
         self.inner.stop();

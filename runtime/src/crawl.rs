@@ -68,6 +68,8 @@ pub struct CrawlEngine {
     is_held: bool,
     state: Option<PathBuf>,
     is_over: bool,
+    /// Names that were not found so far.
+    unresolved: Vec<String>,
 }
 
 /// What is left to be done when the loop has ended.
@@ -80,6 +82,7 @@ pub struct CrawlLast {
 enum Order {
     Stop,
     Progress(Sender<Progress>),
+    Unresolved(Sender<Vec<String>>),
     Named(Named),
     /// Enough was read of what waited.
     Room,
@@ -157,6 +160,8 @@ impl CrawlBuilder {
         let mut crawler = Crawler::new(self.config, node, random()?);
         if let Some(path) = &self.state {
             restore(&mut crawler, path)?;
+            // Told now, and not when the work of hours is lost.
+            state::check(path).map_err(|source| Error::State { path: path.clone(), source })?;
         }
         let (orders, inbox) = mailbox();
         let (tell, told) = mailbox();
@@ -172,8 +177,14 @@ impl CrawlBuilder {
         if !names.is_empty() {
             resolver.look_up(names).map_err(Error::Socket)?;
         }
-        let engine =
-            CrawlEngine { orders: inbox, tell, is_held: false, state: self.state, is_over: false };
+        let engine = CrawlEngine {
+            orders: inbox,
+            tell,
+            is_held: false,
+            state: self.state,
+            is_over: false,
+            unresolved: Vec::new(),
+        };
         let crawl = Crawl { orders, told, addr, names: resolver };
         Ok(CrawlParts { crawler, socket, engine, crawl })
     }
@@ -226,6 +237,17 @@ impl Crawl {
         told.take().await.ok_or(Error::Stopped)
     }
 
+    /// Names of nodes that were not found so far. They are looked up again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn unresolved(&self) -> Result<Vec<String>, Error> {
+        let (tell, told) = mailbox();
+        self.orders.send(Order::Unresolved(tell)).map_err(|_| Error::Stopped)?;
+        told.take().await.ok_or(Error::Stopped)
+    }
+
     /// Ends the crawl. What was found is still told, and how far it came.
     pub fn stop(&self) {
         let _ = self.orders.send(Order::Stop);
@@ -265,11 +287,16 @@ impl CrawlEngine {
         {
             match order {
                 Some(Order::Named(named)) => {
+                    self.unresolved.retain(|name| *name != named.name);
+                    if named.addrs.is_empty() {
+                        self.unresolved.push(named.name);
+                    }
                     for addr in named.addrs {
                         crawler.add_source(addr);
                     }
                 }
                 Some(Order::Progress(tell)) => drop(tell.send(crawler.progress(now))),
+                Some(Order::Unresolved(tell)) => drop(tell.send(self.unresolved.clone())),
                 Some(Order::Room) => self.hold(crawler, self.is_held && self.tell.waiting() > ROOM),
                 Some(Order::Stop) | None => {
                     crawler.stop(now);

@@ -1,5 +1,6 @@
 //! `tinybt crawl`: goes through the DHT and prints the info-hashes that its nodes store.
 
+use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use crate::output::{Output, human, plural};
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(100);
+/// So many times it looks for the DHT where nobody answers.
+const VAIN: u32 = 3;
 /// Between two lines of progress in JSON.
 const REPORT: Duration = Duration::from_secs(10);
 
@@ -23,7 +26,7 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
     let mut crawl = Crawling::start(builder(args)?)?;
     let begun = Instant::now();
     let (mut reported, mut asked, mut shown) = (begun, begun, Progress::default());
-    let mut is_stopped = false;
+    let (mut is_stopped, mut unresolved) = (false, None);
     let mut ended = None;
     loop {
         match crawl.next_within(LOOK) {
@@ -41,7 +44,14 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
         if asked.elapsed() >= LOOK {
             asked = Instant::now();
             match crawl.progress() {
-                Ok(progress) => shown = progress,
+                Ok(progress) => {
+                    let is_alone = progress.vain >= VAIN && is_alone(&progress);
+                    if is_alone && unresolved.is_none() {
+                        unresolved = crawl.unresolved().ok();
+                        crawl.stop();
+                    }
+                    shown = progress;
+                }
                 // It is ending, and tells the rest.
                 Err(Error::Stopped) => {}
                 Err(error) => return Err(error.into()),
@@ -69,18 +79,31 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
         plural(count(progress.asked), "question"),
         human(begun.elapsed()),
     ))?;
-    let is_alone = progress.answered == 0 && (progress.nodes == 0 || progress.asked > 0);
-    if is_alone && !interrupted() {
-        let failure = "no node of the DHT answered: check the network, or name others with \
-                       --bootstrap";
-        return Err(Failure::Network(failure.to_owned()));
+    if is_alone(&progress) && !interrupted() {
+        let unresolved = options::names(&unresolved.unwrap_or_default());
+        return Err(Failure::Network(format!(
+            "no node of the DHT answered{unresolved}: check the network, or name others with \
+             --bootstrap"
+        )));
     }
     Ok(if progress.hashes > 0 { Found::Something } else { Found::Nothing })
+}
+
+/// Whether nobody answered, though somebody was asked or nobody is known.
+fn is_alone(progress: &Progress) -> bool {
+    let is_tried = progress.nodes == 0 || progress.asked > 0;
+    progress.answered == 0 && progress.met == 0 && is_tried
 }
 
 fn builder(args: &Crawl) -> Result<CrawlBuilder, Failure> {
     for node in &args.bootstrap {
         options::check(node)?;
+        let other =
+            node.parse().is_ok_and(|addr: SocketAddr| addr.is_ipv4() != args.bind.is_ipv4());
+        if other {
+            let what = format!("--bootstrap {node} cannot be reached from --bind {}", args.bind);
+            return Err(Failure::Usage(format!("{what}: name an address of the same family")));
+        }
     }
     let addr = args.bind;
     let socket = options::open(addr).map_err(|source| Error::Bind { addr, source })?;
@@ -139,6 +162,8 @@ fn as_json(progress: &Progress) -> Value {
         "round": progress.round,
         "covered": progress.covered,
         "nodes": progress.nodes,
+        "met": progress.met,
+        "vain": progress.vain,
         "waiting": progress.waiting,
         "in_flight": progress.in_flight,
         "asked": progress.asked,
