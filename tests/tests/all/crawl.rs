@@ -241,7 +241,7 @@ fn nobody_who_answers_is_told_apart_from_nobody_of_the_slice() {
     // A slice so small that nobody lives there.
     let world = World { nodes: 50, hashes: 10, ..World::default() };
     let mut config = CrawlConfig::default();
-    config.slice = Prefix::around(id(9, 9), 32);
+    config.slice = Prefix::around(Id([0x2b; 20]), 32);
     config.rounds = Some(1);
     let crawl = run(world, config, None);
     let (_, progress) = ended(&crawl).expect("it ended");
