@@ -138,6 +138,10 @@ pub const SAMPLES_TAKEN_MAX: usize = DATAGRAM_MAX / 20;
 /// few that addresses of one's own fill nobody's memory. Local networks are exempt.
 pub const CRAWL_NETWORK_NODES_MAX: u16 = 64;
 
+/// Nodes of one site of IPv6 (a /48, which is given to anybody who asks: 65,536 networks) that a crawl
+/// keeps. Whoever has a provider's /32 can still fill it.
+pub const CRAWL_SITE_NODES_MAX: u16 = 256;
+
 /// Info-hashes that a crawl takes from one node: some implementations store no more than 2,000, the
 /// largest that were seen some thousands. Whoever invents hashes ends here.
 pub const CRAWL_NODE_HASHES_MAX: u32 = 20_000;

@@ -86,7 +86,7 @@ impl Bench {
                 return Poll::Ready(Ok(()));
             }
             match driver.poll_next(context) {
-                Poll::Ready(Ok(event)) => engine.hear(event),
+                Poll::Ready(Ok(event)) => engine.hear(driver.machine(), event),
                 told => return told.map(|told| told.map(drop)),
             }
         }

@@ -72,6 +72,15 @@ impl Crawl {
         wait(self.inner.progress())
     }
 
+    /// Names of nodes that were not found so far. They are looked up again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub fn unresolved(&self) -> Result<Vec<String>, Error> {
+        wait(self.inner.unresolved())
+    }
+
     /// Ends the crawl. What was found is still told, and how far it came.
     pub fn stop(&self) {
         self.inner.stop();
@@ -117,7 +126,7 @@ fn run(mut driver: Driver<Crawling>, mut engine: CrawlEngine) -> Result<(), Erro
         if engine.is_done() {
             break;
         }
-        result = driver.turn(|_, _, event| engine.hear(event));
+        result = driver.turn(|crawler, _, event| engine.hear(crawler, event));
     }
     let now = driver.now();
     let last = engine.end(driver.machine(), now, result);

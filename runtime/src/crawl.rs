@@ -16,7 +16,7 @@ use tinybt_core::{Family, Instant};
 
 use crate::error::Error;
 use crate::host::Host;
-use crate::mailbox::{Post, Receiver, Sender, Weight, mailbox};
+use crate::mailbox::{Receiver, Sender, WAITING_MAX, mailbox};
 use crate::names::{Named, Names};
 use crate::pump::START;
 use crate::setup::random;
@@ -51,11 +51,11 @@ pub struct CrawlParts {
 
 /// A crawl under way: tells what it finds. When the handle is dropped, the crawl ends.
 ///
-/// What is found and not yet read waits in memory: 8,192 events at the most, others are
-/// [missed](Crawl::missed). With the feature `stream` it is a `Stream`.
+/// Whoever reads slowly slows the crawl, and loses nothing: while 8,192 events wait to be read nobody
+/// is asked. With the feature `stream` it is a `Stream`.
 pub struct Crawl {
     orders: Sender<Order>,
-    told: Receiver<Told>,
+    told: Receiver<Event>,
     addr: SocketAddr,
     names: Names,
 }
@@ -63,35 +63,33 @@ pub struct Crawl {
 /// Between the machine and its handle, as [`Engine`](crate::Engine) is for a DHT.
 pub struct CrawlEngine {
     orders: Receiver<Order>,
-    tell: Sender<Told>,
+    tell: Sender<Event>,
+    /// Too much waits to be read.
+    is_held: bool,
     state: Option<PathBuf>,
     is_over: bool,
+    /// Names that were not found so far.
+    unresolved: Vec<String>,
 }
 
 /// What is left to be done when the loop has ended.
 pub struct CrawlLast {
     save: Option<(Vec<u8>, PathBuf)>,
     result: io::Result<()>,
-    tell: Sender<Told>,
+    tell: Sender<Event>,
 }
 
 enum Order {
     Stop,
     Progress(Sender<Progress>),
+    Unresolved(Sender<Vec<String>>),
     Named(Named),
+    /// Enough was read of what waited.
+    Room,
 }
 
-struct Told(Event);
-
-impl Post for Told {
-    fn weight(&self) -> Weight {
-        match self.0 {
-            Event::Ended { .. } => Weight::Must,
-            Event::Round { .. } => Weight::State(0),
-            _ => Weight::Spare,
-        }
-    }
-}
+/// As much waits to be read when a crawl goes on that was held.
+const ROOM: usize = WAITING_MAX / 2;
 
 impl Default for CrawlBuilder {
     fn default() -> Self {
@@ -162,6 +160,8 @@ impl CrawlBuilder {
         let mut crawler = Crawler::new(self.config, node, random()?);
         if let Some(path) = &self.state {
             restore(&mut crawler, path)?;
+            // Told now, and not when the work of hours is lost.
+            state::check(path).map_err(|source| Error::State { path: path.clone(), source })?;
         }
         let (orders, inbox) = mailbox();
         let (tell, told) = mailbox();
@@ -177,7 +177,14 @@ impl CrawlBuilder {
         if !names.is_empty() {
             resolver.look_up(names).map_err(Error::Socket)?;
         }
-        let engine = CrawlEngine { orders: inbox, tell, state: self.state, is_over: false };
+        let engine = CrawlEngine {
+            orders: inbox,
+            tell,
+            is_held: false,
+            state: self.state,
+            is_over: false,
+            unresolved: Vec::new(),
+        };
         let crawl = Crawl { orders, told, addr, names: resolver };
         Ok(CrawlParts { crawler, socket, engine, crawl })
     }
@@ -205,7 +212,12 @@ impl Crawl {
 
     /// The next thing found; `None` when the crawl is over and its state is saved.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.told.poll(context).map(|told| told.map(|Told(event)| event))
+        let told = self.told.poll(context);
+        // Told once for each time that it may be waited for: the way down leads through here.
+        if told.is_ready() && self.told.waiting() == ROOM {
+            let _ = self.orders.send(Order::Room);
+        }
+        told
     }
 
     /// The next thing found; `None` when the crawl is over and its state is saved. Dropping the
@@ -225,6 +237,17 @@ impl Crawl {
         told.take().await.ok_or(Error::Stopped)
     }
 
+    /// Names of nodes that were not found so far. They are looked up again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn unresolved(&self) -> Result<Vec<String>, Error> {
+        let (tell, told) = mailbox();
+        self.orders.send(Order::Unresolved(tell)).map_err(|_| Error::Stopped)?;
+        told.take().await.ok_or(Error::Stopped)
+    }
+
     /// Ends the crawl. What was found is still told, and how far it came.
     pub fn stop(&self) {
         let _ = self.orders.send(Order::Stop);
@@ -241,11 +264,6 @@ impl Crawl {
     ) -> Result<(), Error> {
         let names = nodes.into_iter().map(Into::into).collect();
         self.names.look_up(names).map_err(Error::Socket)
-    }
-
-    /// Events that nobody will be told of because too many waited to be read.
-    pub fn missed(&self) -> u64 {
-        self.told.missed()
     }
 }
 
@@ -269,11 +287,17 @@ impl CrawlEngine {
         {
             match order {
                 Some(Order::Named(named)) => {
+                    self.unresolved.retain(|name| *name != named.name);
+                    if named.addrs.is_empty() {
+                        self.unresolved.push(named.name);
+                    }
                     for addr in named.addrs {
                         crawler.add_source(addr);
                     }
                 }
                 Some(Order::Progress(tell)) => drop(tell.send(crawler.progress(now))),
+                Some(Order::Unresolved(tell)) => drop(tell.send(self.unresolved.clone())),
+                Some(Order::Room) => self.hold(crawler, self.is_held && self.tell.waiting() > ROOM),
                 Some(Order::Stop) | None => {
                     crawler.stop(now);
                     // Without a handle nobody hears of the end.
@@ -283,13 +307,21 @@ impl CrawlEngine {
         }
     }
 
-    /// Passes on what the machine tells.
-    pub fn hear(&mut self, event: Event) {
+    /// Passes on what the machine tells, and holds it while too much waits to be read.
+    pub fn hear(&mut self, crawler: &mut Crawling, event: Event) {
         self.is_over |= matches!(event, Event::Ended { .. });
-        let _ = match event {
-            Event::Dht(_) => Ok(()),
-            event => self.tell.post(Told(event)),
-        };
+        if matches!(event, Event::Dht(_)) {
+            return;
+        }
+        let _ = self.tell.send(event);
+        if !self.is_held && self.tell.waiting() >= WAITING_MAX {
+            self.hold(crawler, true);
+        }
+    }
+
+    fn hold(&mut self, crawler: &mut Crawling, is_held: bool) {
+        self.is_held = is_held;
+        crawler.hold(is_held);
     }
 
     /// Whether it is to end.
@@ -324,5 +356,69 @@ impl CrawlLast {
 impl fmt::Debug for Crawl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Crawl").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use tinybt_core::{InfoHash, Machine, Step, buffer};
+
+    use super::*;
+    use crate::host::Work;
+
+    struct Nowhere;
+
+    impl Host for Nowhere {
+        fn run(&self, _: Duration, _: Work) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn parts() -> CrawlParts {
+        let builder = CrawlBuilder::default().bind(([127, 0, 0, 1], 0).into());
+        builder.bootstrap(["127.0.0.1:9"]).build(Arc::new(Nowhere)).unwrap()
+    }
+
+    #[test]
+    fn who_reads_slowly_holds_the_crawl_and_loses_nothing() {
+        let CrawlParts { mut crawler, mut engine, mut crawl, .. } = parts();
+        let mut context = Context::from_waker(Waker::noop());
+        let hash = |n: usize| InfoHash([(n / 250) as u8; 20]);
+        let asks =
+            |crawler: &mut Crawling| matches!(crawler.step(START, &mut buffer()), Step::Send(_));
+        // What is under way when it is held is told all the same.
+        let count = WAITING_MAX + 5_000;
+        for n in 0..count {
+            engine.hear(&mut crawler, Event::Hash { info_hash: hash(n) });
+        }
+        assert!(!asks(&mut crawler), "too much waits");
+        for n in 0..count {
+            engine.obey(&mut crawler, START, &mut context);
+            let told = crawl.poll_next(&mut context);
+            assert_eq!(told, Poll::Ready(Some(Event::Hash { info_hash: hash(n) })));
+            assert_eq!(engine.is_held, n + ROOM < count, "{n}");
+        }
+        engine.obey(&mut crawler, START, &mut context);
+        assert!(!engine.is_held && asks(&mut crawler), "it goes on");
+    }
+
+    #[test]
+    fn each_round_is_told_in_its_place() {
+        let CrawlParts { mut crawler, mut engine, mut crawl, .. } = parts();
+        let mut context = Context::from_waker(Waker::noop());
+        let progress = crawler.progress(START);
+        let round = |seconds| {
+            let next = Some(Duration::from_secs(seconds));
+            Event::Round { progress, next }
+        };
+        let hash = Event::Hash { info_hash: InfoHash([1; 20]) };
+        let all = [round(1), hash, round(2)];
+        all.iter().for_each(|event| engine.hear(&mut crawler, *event));
+        for event in all {
+            assert_eq!(crawl.poll_next(&mut context), Poll::Ready(Some(event)));
+        }
     }
 }

@@ -82,6 +82,11 @@ impl<T> Sender<T> {
         })
     }
 
+    /// How much waits to be read.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.shared).waiting.len()
+    }
+
     /// Writes, unless as much waits as may.
     pub(crate) fn offer(&self, value: T, most: usize) -> Result<(), Refused> {
         let mut is_full = false;
@@ -204,6 +209,11 @@ impl<T> Receiver<T> {
     /// Waits for the next thing.
     pub(crate) async fn take(&self) -> Option<T> {
         poll_fn(|context| self.poll(context)).await
+    }
+
+    /// How much waits.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.0).waiting.len()
     }
 
     /// How much was left out because too much waited.

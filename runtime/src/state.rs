@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tinybt_core::Family;
 use tinybt_core::dht::HomeId;
@@ -125,7 +125,7 @@ impl State {
     }
 
     fn parse(bytes: &[u8]) -> Option<State> {
-        let mut state = State::default();
+        let (mut state, mut is_of_others) = (State::default(), false);
         let mut reader = Reader::new(bytes);
         reader.enter_dictionary().ok()?;
         while let Some(key) = reader.key().ok()? {
@@ -139,18 +139,32 @@ impl State {
                         state.homes.insert(local, reader.string().ok()?.to_vec());
                     }
                 }
-                _ => reader.skip().ok()?,
+                _ => {
+                    is_of_others = true;
+                    reader.skip().ok()?;
+                }
             }
         }
-        Some(state)
+        // A dictionary in which nothing is known is of something else, and not to be written over.
+        (!is_of_others || state != State::default()).then_some(state)
     }
+}
+
+/// Whether a file could be replaced, as far as can be seen without doing it.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    let new = beside(path);
+    File::create(&new).and_then(|_| fs::remove_file(&new))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    path.with_file_name(name)
 }
 
 /// Replaces a file, whole or not at all.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = path.with_file_name(name);
+    let new = beside(path);
     let written = File::create(&new).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()

@@ -123,10 +123,10 @@ fn one_node_is_asked_for_a_sample() {
     let silent = silent.local_addr().unwrap().to_string();
     assert_eq!(tinybt(&["sample", &silent]).status.code(), Some(1));
     assert_eq!(tinybt(&["sample", "nowhere"]).status.code(), Some(2));
-    let nobody = ["crawl", "--bind", "127.0.0.1:0", "--bootstrap", &silent, "--timeout", "1"];
-    assert_eq!(tinybt(&nobody).status.code(), Some(3));
     for (args, expected) in [
-        (&["crawl", "--slice", "33"][..], "0..=32"),
+        (&["crawl", "--bind", "[::1]:0", "--bootstrap", "127.0.0.1:1"][..], "same family"),
+        (&["crawl", "--bind", "127.0.0.1:0", "--bootstrap", "[::1]:1"], "same family"),
+        (&["crawl", "--slice", "33"], "0..=32"),
         (&["crawl", "--rate", "0"], "1..=100000"),
         (&["crawl", "--bootstrap", "nowhere"], "`name:port`"),
         (&["crawl", "--json", "--plain"], "cannot be used with"),
@@ -135,4 +135,51 @@ fn one_node_is_asked_for_a_sample() {
         assert_eq!(done.status.code(), Some(2), "{args:?}: {}", text(&done.stderr));
         assert!(text(&done.stderr).contains(expected), "{args:?}: {}", text(&done.stderr));
     }
+}
+
+#[test]
+fn a_crawl_that_nobody_answers_ends_and_says_so() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let crawl = ["crawl", "--bind", "127.0.0.1:0", "--rounds", "1", "--bootstrap", &silent];
+    let done = tinybt(&crawl);
+    assert_eq!(done.status.code(), Some(3), "{}", text(&done.stdout));
+    let done = tinybt(&[&crawl[..], &["--timeout", "1"]].concat());
+    assert_eq!(done.status.code(), Some(3), "{}", text(&done.stdout));
+    let unknown = ["crawl", "--bind", "127.0.0.1:0", "--bootstrap", "nosuch.invalid:6881"];
+    let done = tinybt(&unknown);
+    assert_eq!(done.status.code(), Some(3), "{}", text(&done.stdout));
+    assert!(text(&done.stderr).contains("nosuch.invalid"), "{}", text(&done.stderr));
+}
+
+#[test]
+fn a_slice_where_nobody_lives_is_no_failure_of_the_network() {
+    let entry = nodes(40)[0].addr.to_string();
+    let around = "2b66980093bc11806fab50cb3cb41835b95a0362";
+    let crawl = ["crawl", "--bind", "127.0.0.1:0", "--bootstrap", &entry, "--rounds", "1"];
+    let done = tinybt(&[&crawl[..], &["--slice", "32", "--around", around]].concat());
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+}
+
+#[test]
+fn nobody_writes_over_a_state_of_another_kind() {
+    let entry = nodes(40)[0].addr.to_string();
+    let (crawls, nodes) = (scratch("of-a-crawl.state"), scratch("of-a-node.state"));
+    let join = ["--bind", "127.0.0.1:0", "--bootstrap", &entry, "--state"];
+    let crawl = ["crawl", "--rounds", "1"];
+    let crawled = [&crawl[..], &join, &[crawls.to_str().unwrap()]].concat();
+    assert_eq!(tinybt(&crawled).status.code(), Some(0));
+    // What a node writes that has nothing to say of IPv6.
+    std::fs::write(&nodes, "d1:44:de1ee").unwrap();
+    for (command, state) in [(&["node"][..], &crawls), (&crawl, &nodes)] {
+        let before = std::fs::read(state).unwrap();
+        let done = tinybt(&[command, &join, &[state.to_str().unwrap()]].concat());
+        assert_eq!(done.status.code(), Some(2), "{command:?}: {}", text(&done.stderr));
+        assert_eq!(std::fs::read(state).unwrap(), before, "{command:?}");
+    }
+    // One that cannot be written is told of before the work.
+    let nowhere = scratch("no-such-directory").join("crawl.state");
+    let done = tinybt(&[&crawl[..], &join, &[nowhere.to_str().unwrap()]].concat());
+    assert_eq!(done.status.code(), Some(3), "{}", text(&done.stderr));
+    assert!(done.stdout.is_empty(), "{}", text(&done.stdout));
 }

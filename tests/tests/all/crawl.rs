@@ -7,11 +7,11 @@ use chacha20::ChaCha8Rng;
 use proptest::prelude::*;
 use rand_core::{Rng, SeedableRng};
 use tinybt_core::dht::crawl::known::{Entry, Kind, Known, REST, Sample};
-use tinybt_core::dht::crawl::plan::{Plan, Said};
+use tinybt_core::dht::crawl::plan::{Errand, Plan, Said};
 use tinybt_core::dht::crawl::seen::Seen;
 use tinybt_core::dht::crawl::{CrawlConfig, CrawlEnd, Crawler, Event, Prefix, Progress};
 use tinybt_core::dht::{Node, RestoreError};
-use tinybt_core::{Contact, Family, Id};
+use tinybt_core::{Contact, Family, Id, Machine, Step, buffer};
 use tinybt_tests::crawl_world::{Crawl, Manner, START, World, crawler, hash};
 use tinybt_tests::nodes::{addr, id};
 
@@ -182,6 +182,99 @@ fn intervals_bind_after_a_restart_and_nothing_is_asked_twice() {
     assert!(in_first.is_some_and(|asked| asked + before.answered <= 300 + 10), "{in_first:?}");
 }
 
+/// A state of so many rounds: so many nodes, all of which are spared for an hour.
+fn state(rounds: u32, count: u32) -> Vec<u8> {
+    let mut bytes = format!("d2:ati{rounds}e3:dht2:de1:fi4e1:n{}:", count * 44).into_bytes();
+    for n in 0..count {
+        bytes.extend_from_slice(&id(5, n as usize).0);
+        bytes.extend_from_slice(&(0x0b00_0000 + n * 16).to_be_bytes());
+        bytes.extend_from_slice(&6_881u16.to_be_bytes());
+        bytes.extend_from_slice(&3_600u32.to_be_bytes());
+        bytes.push(1);
+        [100u32, 50, 50].iter().for_each(|n| bytes.extend_from_slice(&n.to_be_bytes()));
+        bytes.push(0);
+    }
+    bytes.extend_from_slice(b"1:vi1ee");
+    bytes
+}
+
+#[test]
+fn rounds_of_an_earlier_run_are_not_counted() {
+    let mut config = CrawlConfig::default();
+    config.rounds = Some(3);
+    let mut again = crawler(config, Some(100));
+    assert_eq!(again.restore(START, &state(5, 100)), Ok(100));
+    let world = World { nodes: 50, hashes: 10, ..World::default() };
+    let mut crawl = Crawl::new(world, crawler(CrawlConfig::default(), None));
+    crawl.replace(again);
+    assert!(crawl.run(10 * DAY, |crawl| ended(crawl).is_some()));
+    let rounds: Vec<u32> = rounds(&crawl).iter().map(|progress| progress.round).collect();
+    assert!(rounds.starts_with(&[6]), "{rounds:?}");
+    let end = ended(&crawl).map(|(end, _)| end);
+    assert!(end != Some(CrawlEnd::Rounds) || rounds == [6, 7, 8], "{end:?} after {rounds:?}");
+}
+
+#[test]
+fn a_round_in_which_nobody_is_due_is_gone_through_in_short_steps() {
+    let mut crawl = crawler(CrawlConfig::default(), Some(100));
+    assert_eq!(crawl.restore(START, &state(1, 20_000)), Ok(20_000));
+    let (mut now, mut steps, mut covered) = (START, 0, 0.0);
+    let mut out = buffer();
+    let is_over = loop {
+        match crawl.step(now, &mut out) {
+            Step::Event(Event::Round { .. }) => break true,
+            Step::Wait(Some(at)) if at > now => now = at,
+            Step::Wait(_) => break false,
+            _ => {}
+        }
+        steps += 1;
+        // A step is 1,024 parts at most, each of which holds a few of the nodes.
+        let progress = crawl.progress(now);
+        assert!(progress.covered - covered < 0.3, "{covered} to {}", progress.covered);
+        covered = progress.covered;
+    };
+    assert!(is_over && now.since(START) < Duration::from_secs(1) && steps > 4, "{steps}");
+}
+
+#[test]
+fn nobody_who_answers_is_told_apart_from_nobody_of_the_slice() {
+    // A slice so small that nobody lives there.
+    let world = World { nodes: 50, hashes: 10, ..World::default() };
+    let mut config = CrawlConfig::default();
+    config.slice = Prefix::around(Id([0x2b; 20]), 32);
+    config.rounds = Some(1);
+    let crawl = run(world, config, None);
+    let (_, progress) = ended(&crawl).expect("it ended");
+    assert!(progress.met > 0 && progress.vain == 0, "{progress:?}");
+    assert_eq!(progress.hashes, 0);
+
+    // Nobody at all: it looks again, ever less often.
+    let world = World { nodes: 50, hashes: 10, ..World::default() };
+    let mut crawl = Crawl::new(world, crawler(CrawlConfig::default(), None));
+    crawl.is_cut = true;
+    crawl.run(Duration::from_secs(30), |_| false);
+    let progress = crawl.crawler.progress(crawl.now);
+    assert!(progress.vain >= 3 && progress.met == 0, "{progress:?}");
+    crawl.run(Duration::from_secs(3_600), |_| false);
+    let vain = crawl.crawler.progress(crawl.now).vain;
+    assert!((90..=120).contains(&vain), "{vain} times in an hour");
+    crawl.is_cut = false;
+    assert!(crawl.run(DAY, |crawl| ended(crawl).is_some()));
+    assert_eq!(crawl.crawler.progress(crawl.now).vain, 0);
+}
+
+#[test]
+fn the_rate_is_that_of_the_round_while_it_rests() {
+    let world = World { nodes: 300, hashes: 20_000, interval: 3_600, ..World::default() };
+    let mut crawl = Crawl::new(world, crawler(CrawlConfig::default(), Some(50)));
+    assert!(crawl.run(DAY, |crawl| !rounds(crawl).is_empty()));
+    let rate = rounds(&crawl)[0].rate;
+    // Less than the pause to the next.
+    crawl.run(Duration::from_secs(50), |_| false);
+    assert_eq!(crawl.crawler.progress(crawl.now).rate, rate);
+    assert!((30.0..=55.0).contains(&rate), "{rate}");
+}
+
 #[test]
 fn a_state_that_is_rubbish_is_refused_or_passed_over() {
     let world = World { nodes: 50, hashes: 10, ..World::default() };
@@ -246,6 +339,28 @@ fn told_to_stop_it_says_so_once_and_asks_nobody() {
     assert_eq!(ends.count(), 1);
 }
 
+#[test]
+fn a_crawl_that_is_held_asks_nobody_and_forgets_nobody() {
+    let world = World { nodes: 300, hashes: 1_000, ..World::default() };
+    let mut config = CrawlConfig::default();
+    config.rounds = Some(2);
+    let mut crawl = Crawl::new(world, crawler(config, Some(50)));
+    for _ in 0..10 {
+        crawl.run(Duration::from_secs(1), |_| false);
+        crawl.crawler.hold(true);
+        // Answers that were under way, and questions that waited for the budget.
+        crawl.run(Duration::from_secs(30), |_| false);
+        let sent = crawl.sent;
+        crawl.run(Duration::from_secs(3_600), |_| false);
+        assert_eq!(crawl.sent, sent, "it asks");
+        crawl.crawler.hold(false);
+    }
+    assert!(crawl.run(DAY, |crawl| ended(crawl).is_some()));
+    assert_eq!(crawl.violations, []);
+    assert_eq!(crawl.asked(Manner::Honest), (300, 300));
+    assert!(crawl.share() > 0.99, "{}", crawl.share());
+}
+
 // The leaves, by tables.
 
 #[test]
@@ -284,6 +399,17 @@ fn when_a_node_may_be_asked_again() {
     assert_eq!(entry.due.since(START).as_secs(), 7_200, "silence does not end an interval");
 }
 
+/// Few parts at a time.
+fn next(plan: &mut Plan, random: &mut ChaCha8Rng) -> Option<Errand> {
+    loop {
+        let mut parts = 3;
+        let errand = plan.next(random, &mut parts);
+        if errand.is_some() || parts > 0 {
+            return errand;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
 
@@ -298,7 +424,7 @@ proptest! {
             plan.begin(START, round == 1);
             let (mut open, mut asked) = (Vec::new(), BTreeSet::new());
             loop {
-                while open.len() < in_flight && let Some(errand) = plan.next(&mut random) {
+                while open.len() < in_flight && let Some(errand) = next(&mut plan, &mut random) {
                     prop_assert!(asked.insert((errand.to, errand.samples)), "twice: {:?}", errand);
                     prop_assert!(plan.known.get(&errand.to).is_some());
                     open.push(errand);
@@ -361,6 +487,47 @@ fn an_address_is_one_node_whatever_its_id() {
 }
 
 #[test]
+fn one_site_of_ipv6_does_not_fill_a_crawl() {
+    let mut known = Known::new(65_536);
+    let at = |net: u128, host: u128| {
+        let bits = 0x2a01_1234_5678u128 << 80 | net << 64 | host;
+        (std::net::Ipv6Addr::from_bits(bits), 6_881).into()
+    };
+    for net in 0..100 {
+        for host in 1..=65 {
+            known.insert(at(net, host), Entry::heard(id(net as u64, host as usize)));
+        }
+        assert_eq!(known.len(), 64 * (net as usize + 1).min(4));
+    }
+    let other = ("2a02::1".parse::<std::net::Ipv6Addr>().unwrap(), 6_881).into();
+    assert!(known.insert(other, Entry::heard(id(1, 1))));
+    // Whoever is forgotten leaves room.
+    known.get_mut(&at(0, 1)).unwrap().silent(START);
+    known.forget_silent(START + Duration::from_secs(1_800));
+    assert!(known.insert(at(50, 1), Entry::heard(id(1, 1))));
+    assert!(!known.insert(at(51, 1), Entry::heard(id(1, 1))));
+}
+
+#[test]
+fn whoever_is_told_eight_times_is_one() {
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let told = |addr_of: fn(usize) -> usize| {
+        let contact = |n| Contact { id: id(7, n), addr: addr(addr_of(n)) };
+        (2..10).map(contact).collect::<Vec<_>>()
+    };
+    for (nodes, is_halved) in [(told(|_| 2), false), (told(|n| n), true)] {
+        let mut plan = Plan::new(Prefix::WHOLE, 100);
+        plan.meet(Contact { id: id(7, 1), addr: addr(1) });
+        plan.begin(START, true);
+        let errand = plan.next(&mut random, &mut 9).expect("one waits");
+        plan.answered(START, errand, Said { id: None, nodes: &nodes, sample: None });
+        let mut parts = 9;
+        assert!(plan.next(&mut random, &mut parts).is_some());
+        assert_eq!(parts < 8, is_halved, "looked at {} parts", 9 - parts);
+    }
+}
+
+#[test]
 fn parts_of_the_key_space() {
     let whole = Prefix::WHOLE;
     assert_eq!((whole.first(), whole.last()), (Id([0; 20]), Id([255; 20])));
@@ -388,8 +555,16 @@ fn what_was_told_is_known_again_until_there_is_no_room() {
         let mut seen = Seen::new(room, &mut random);
         let first = (0..1_000).filter(|index| seen.insert(hash(*index))).count();
         assert_eq!(first, 1_000);
-        assert!(seen.len() <= room.max(1), "{} of {room}", seen.len());
+        assert!(seen.len() <= room + room / 2, "{} of {room}", seen.len());
         let again = (0..1_000).filter(|index| seen.insert(hash(*index))).count();
         assert!(new_again.contains(&again), "{again} with room for {room}");
     }
+}
+
+#[test]
+fn what_was_told_last_is_known_again_though_there_is_no_room() {
+    let mut seen = Seen::new(10_000, &mut ChaCha8Rng::seed_from_u64(4));
+    let twice = (0..40_000).filter(|n| seen.insert(hash(*n)) && seen.insert(hash(*n))).count();
+    assert_eq!(twice, 0, "new twice in a row");
+    assert!(seen.len() <= 15_000, "{}", seen.len());
 }

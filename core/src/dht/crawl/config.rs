@@ -24,11 +24,13 @@ pub struct CrawlConfig {
     pub in_flight: usize,
     /// Nodes kept in memory, about 200 bytes each: when there are more, crawl a slice at a time.
     pub nodes: usize,
-    /// Info-hashes known again, 12 bytes each. 0: none, and each is told as often as it is met.
+    /// Info-hashes known again, at least, 12 bytes each. 0: none, and each is told as often as it is
+    /// met.
     pub hashes: usize,
     /// The least time from the end of a round to the next; at least a second.
     pub pause: Duration,
-    /// Ends after so many rounds. `None`: not for that reason.
+    /// Ends after so many rounds, those before a [restart](crate::dht::crawl::Crawler::restore) not
+    /// counted. `None`: not for that reason.
     pub rounds: Option<u32>,
     /// Goes on when there is little left to be told: whoever has told everything is asked again
     /// every six hours.

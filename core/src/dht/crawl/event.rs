@@ -50,7 +50,7 @@ pub enum Event {
 pub enum CrawlEnd {
     /// There is little left to be told.
     Complete,
-    /// It had so many rounds as it was to have.
+    /// It had so many rounds, since it was made, as it was to have.
     Rounds,
     /// It was told to.
     Stopped,
@@ -70,6 +70,11 @@ pub struct Progress {
     pub waiting: usize,
     /// Questions under way.
     pub in_flight: usize,
+    /// Nodes that answered the lookups by which it finds its way to the slice, and sees whether the
+    /// network is there.
+    pub met: u64,
+    /// Such lookups in a row that nobody answered.
+    pub vain: u32,
     /// Questions asked, repeats aside.
     pub asked: u64,
     /// Of these, answered.
@@ -84,6 +89,6 @@ pub struct Progress {
     pub hashes: u64,
     /// Of these, in this round.
     pub hashes_in_round: u64,
-    /// Questions per second, on the average of this round.
+    /// Questions per second, on the average of this round, or of the last where none is under way.
     pub rate: f64,
 }

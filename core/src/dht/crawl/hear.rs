@@ -56,7 +56,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
                 for contact in self.node.closest(lookup) {
                     self.plan.meet(contact);
                 }
-                self.looked(now, outcome.answered > 0);
+                self.looked(now, outcome.answered);
             }
             dht::Event::Finished { lookup, .. } if self.cancelled == Some(lookup) => {}
             _ => self.pass_on(event),

@@ -12,19 +12,19 @@
 //!   silent                                  half an hour; then it is forgotten
 //! ```
 //!
-//! Bounded: so many nodes, and of these so few of one network (a /24, a /64; local networks are
-//! exempt) that nobody fills the memory with addresses of his own. Knows time; knows no messages.
+//! Bounded: so many nodes, and of these so few of one network (a /24, a /64) and one site (a /48; local
+//! networks are exempt) that nobody fills the memory with addresses of his own. Knows time; knows no messages.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::contact::{Contact, Network};
 use crate::dht::crawl::prefix::Prefix;
 use crate::id::Id;
 use crate::limits::{
-    CRAWL_BARREN_MAX, CRAWL_NETWORK_NODES_MAX, CRAWL_NODE_HASHES_MAX, CRAWL_STORED_MAX,
-    SAMPLE_INTERVAL_MAX,
+    CRAWL_BARREN_MAX, CRAWL_NETWORK_NODES_MAX, CRAWL_NODE_HASHES_MAX, CRAWL_SITE_NODES_MAX,
+    CRAWL_STORED_MAX, SAMPLE_INTERVAL_MAX,
 };
 use crate::time::Instant;
 
@@ -84,7 +84,16 @@ pub struct Known {
     most: usize,
     by_addr: BTreeMap<SocketAddr, Entry>,
     by_id: BTreeSet<(Id, SocketAddr)>,
-    networks: BTreeMap<Network, u16>,
+    /// How many of each.
+    places: BTreeMap<Place, u16>,
+}
+
+/// In whose hands addresses are, which are not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Network(Network),
+    /// The first 48 bits.
+    Site(u64),
 }
 
 impl Entry {
@@ -139,8 +148,8 @@ impl Entry {
 impl Known {
     /// Nobody, and room for so many.
     pub fn new(most: usize) -> Self {
-        let (by_addr, by_id, networks) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Self { most, by_addr, by_id, networks }
+        let (by_addr, by_id, places) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { most, by_addr, by_id, places }
     }
 
     /// How many are known.
@@ -168,12 +177,13 @@ impl Known {
         if self.by_addr.len() >= self.most || self.by_addr.contains_key(&addr) {
             return false;
         }
-        if let Some(network) = Network::foreign(addr.ip()) {
-            let count = self.networks.entry(network).or_insert(0);
-            if *count >= CRAWL_NETWORK_NODES_MAX {
-                return false;
-            }
-            *count += 1;
+        let count = |place: &Place| self.places.get(place).copied().unwrap_or(0);
+        if places(addr.ip()).any(|place| count(&place) >= place.most()) {
+            return false;
+        }
+        for place in places(addr.ip()) {
+            let count = self.places.entry(place).or_insert(0);
+            *count = count.saturating_add(1);
         }
         self.by_id.insert((entry.id, addr));
         self.by_addr.insert(addr, entry);
@@ -209,12 +219,12 @@ impl Known {
 
     /// Forgets those who were silent, where their time is over.
     pub fn forget_silent(&mut self, now: Instant) {
-        let Self { by_addr, by_id, networks, .. } = self;
+        let Self { by_addr, by_id, places, .. } = self;
         by_addr.retain(|addr, entry| {
             let stays = entry.kind != Kind::Silent || entry.due > now;
             if !stays {
                 by_id.remove(&(entry.id, *addr));
-                leave(networks, addr);
+                leave(places, addr.ip());
             }
             stays
         });
@@ -228,11 +238,30 @@ impl Known {
     }
 }
 
-fn leave(networks: &mut BTreeMap<Network, u16>, addr: &SocketAddr) {
-    let Some(network) = Network::foreign(addr.ip()) else { return };
-    let Some(count) = networks.get_mut(&network) else { return };
-    *count = count.saturating_sub(1);
-    if *count == 0 {
-        networks.remove(&network);
+impl Place {
+    fn most(self) -> u16 {
+        match self {
+            Place::Network(_) => CRAWL_NETWORK_NODES_MAX,
+            Place::Site(_) => CRAWL_SITE_NODES_MAX,
+        }
+    }
+}
+
+fn places(ip: IpAddr) -> impl Iterator<Item = Place> {
+    let network = Network::foreign(ip);
+    let site = match ip {
+        IpAddr::V6(ip) => network.map(|_| Place::Site((ip.to_bits() >> 80) as u64)),
+        IpAddr::V4(_) => None,
+    };
+    network.map(Place::Network).into_iter().chain(site)
+}
+
+fn leave(counts: &mut BTreeMap<Place, u16>, ip: IpAddr) {
+    for place in places(ip) {
+        let Some(count) = counts.get_mut(&place) else { continue };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&place);
+        }
     }
 }

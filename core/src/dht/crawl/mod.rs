@@ -87,11 +87,19 @@ pub struct Crawler<S: Storage, R: CryptoRng> {
     told: VecDeque<Event>,
     /// The instant of what is being heard.
     now: Instant,
+    /// Nobody is to be asked for now.
+    is_held: bool,
     /// A lookup of ours that nobody waits for any more.
     cancelled: Option<LookupId>,
     /// When the last round that went everywhere began.
     thorough_at: Option<Instant>,
     round_began: Instant,
+    /// None while a round is under way.
+    round_ended: Option<Instant>,
+    /// Rounds that were over before this crawl was made.
+    rounds_before: u32,
+    /// Many parts were looked at in vain: others have their turn before this instant.
+    breath: Option<Instant>,
     asked_before: u64,
     totals: Progress,
 }
@@ -120,8 +128,14 @@ enum Phase {
     Over,
 }
 
-/// How long to wait where nobody is known, or no lookup can begin.
+/// How long to wait where nobody answers, or no lookup can begin.
 const RETRY: Duration = Duration::from_secs(30);
+/// The same after the first time; then twice as long, and so on.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+/// Parts of the key space that are looked at in one step, asked about or not.
+const PARTS_MAX: u32 = 1_024;
+/// Between two such steps.
+const BREATH: Duration = Duration::from_millis(1);
 /// Those who are silent while nobody answers, before nobody else is asked.
 const SUSPECTS_MAX: usize = 8;
 /// The least pause between two rounds.
@@ -144,9 +158,13 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             heard: None,
             told: VecDeque::with_capacity(SAMPLES_TAKEN_MAX + 3),
             now: Instant::EPOCH,
+            is_held: false,
             cancelled: None,
             thorough_at: None,
             round_began: Instant::EPOCH,
+            round_ended: None,
+            rounds_before: 0,
+            breath: None,
             asked_before: 0,
             totals: Progress::default(),
             config,
@@ -170,7 +188,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
 
     /// How far it is.
     pub fn progress(&self, now: Instant) -> Progress {
-        let spent = now.since(self.round_began).as_secs_f64();
+        let spent = self.round_ended.unwrap_or(now).since(self.round_began).as_secs_f64();
         let asked = self.totals.asked.saturating_sub(self.asked_before) as f64;
         Progress {
             round: self.plan.round(),
@@ -206,6 +224,13 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         true
     }
 
+    /// Asks nobody any more while this holds, and begins no round: for whoever cannot take what is
+    /// found as fast. What was asked before is still told: of each question under way
+    /// [`SAMPLES_TAKEN_MAX`] hashes, and one event more.
+    pub fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
     /// Whom it knows, and when they may be asked again.
     pub fn known(&self) -> &known::Known {
         &self.plan.known
@@ -220,6 +245,9 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
 
     /// Does what can be done at `now` without hearing from anybody.
     fn advance(&mut self, now: Instant) {
+        if self.is_held {
+            return;
+        }
         match self.phase {
             Phase::Begin => self.enter(now),
             Phase::Resting(at) if at <= now => self.enter(now),
@@ -254,12 +282,17 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
     }
 
     /// The lookup that this crawl waited for is over.
-    fn looked(&mut self, now: Instant, is_anybody_there: bool) {
+    fn looked(&mut self, now: Instant, answered: u16) {
+        let is_anybody_there = answered > 0;
+        self.totals.met += u64::from(answered);
+        self.totals.vain = if is_anybody_there { 0 } else { self.totals.vain.saturating_add(1) };
+        let doublings = self.totals.vain.saturating_sub(1).min(8);
+        let again = now + RETRY_FIRST.saturating_mul(1 << doublings).min(RETRY);
         self.phase = match (self.phase, is_anybody_there) {
             (Phase::Entering(_), true) => return self.begin(now),
-            (Phase::Entering(_), false) => Phase::Resting(now + RETRY),
+            (Phase::Entering(_), false) => Phase::Resting(again),
             (_, true) => Phase::Sweeping,
-            (_, false) => Phase::Away(now + RETRY),
+            (_, false) => Phase::Away(again),
         };
         if is_anybody_there {
             self.somebody_answered(now);
@@ -290,7 +323,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
             self.thorough_at = Some(now);
         }
         self.plan.begin(now, is_thorough);
-        self.round_began = now;
+        (self.round_began, self.round_ended) = (now, None);
         self.asked_before = self.totals.asked;
         self.totals.hashes_in_round = 0;
         self.phase = Phase::Sweeping;
@@ -299,8 +332,13 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
 
     /// Asks whom the plan says, as many as may be asked at once.
     fn sweep(&mut self, now: Instant) {
+        if self.breath.is_some_and(|breath| now < breath) {
+            return;
+        }
+        self.breath = None;
+        let mut parts = PARTS_MAX;
         while self.open.len() < self.config.in_flight.max(1) && self.suspects.len() < SUSPECTS_MAX {
-            let Some(errand) = self.plan.next(&mut self.random) else { break };
+            let Some(errand) = self.plan.next(&mut self.random, &mut parts) else { break };
             let (target, want) = (errand.target, None);
             let question = match errand.samples {
                 true => Question::SampleInfohashes { target, want },
@@ -318,6 +356,7 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
                 Err(_) => self.plan.give_up(now, errand),
             }
         }
+        self.breath = (parts == 0).then(|| now + BREATH);
         match self.open.is_empty() {
             true if !self.suspects.is_empty() => self.probe(now),
             true if self.plan.is_over() => self.rest(now),
@@ -327,8 +366,10 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
 
     /// A round is over.
     fn rest(&mut self, now: Instant) {
+        self.round_ended = Some(now);
         let progress = self.progress(now);
-        let is_last = self.config.rounds.is_some_and(|rounds| progress.round >= rounds);
+        let done = progress.round.saturating_sub(self.rounds_before);
+        let is_last = self.config.rounds.is_some_and(|rounds| done >= rounds);
         let is_poor = progress.round > 1 && progress.hashes_in_round * YIELD < progress.hashes;
         let is_complete = (is_poor || !self.plan.has_more()) && !self.config.forever;
         let pause = self.config.pause.max(PAUSE_MIN);
@@ -392,7 +433,8 @@ impl<S: Storage, R: CryptoRng> Machine for Crawler<S, R> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let next = match self.phase {
-            Phase::Resting(at) | Phase::Away(at) => Some(at),
+            Phase::Resting(at) | Phase::Away(at) if !self.is_held => Some(at),
+            Phase::Sweeping if !self.is_held => self.breath,
             _ => None,
         };
         earliest(self.node.poll_timeout(), next)

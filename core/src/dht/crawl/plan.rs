@@ -187,12 +187,18 @@ impl Plan {
     }
 
     /// The next question. It counts as asked, unless it is [given back](Plan::give_back).
-    pub fn next(&mut self, random: &mut impl Rng) -> Option<Errand> {
+    ///
+    /// Looks at so many parts at most, and counts them down: at zero there may be more to be asked, and
+    /// others should have their turn before.
+    pub fn next(&mut self, random: &mut impl Rng, parts: &mut u32) -> Option<Errand> {
         if let Some(errand) = self.first.pop() {
             return Some(errand);
         }
-        if let Some(errand) = self.next_part(random) {
+        if let Some(errand) = self.next_part(random, parts) {
             return Some(errand);
+        }
+        if *parts == 0 {
+            return None;
         }
         if let Some(to) = self.next_covered() {
             return Some(self.ask_around(to, random));
@@ -229,8 +235,12 @@ impl Plan {
         let told = || said.nodes.iter().take(K);
         let new = told().filter(|contact| self.meet(**contact)).count();
         if let Some(mut part) = errand.part {
-            let of_part = told().filter(|contact| part.prefix.contains(contact.id)).count();
-            part.is_full = of_part >= K;
+            let of_part = told().enumerate().filter(|(index, contact)| {
+                // Whoever is told twice is one.
+                let is_first = told().take(*index).all(|other| other.addr != contact.addr);
+                is_first && part.prefix.contains(contact.id)
+            });
+            part.is_full = of_part.count() >= K;
             match said.id.is_none_or(|id| part.prefix.contains(id)) {
                 true => part.inside += u8::from(!said.nodes.is_empty()),
                 false => part.outside += 1,
@@ -308,8 +318,11 @@ impl Plan {
     // The sweep.
 
     /// A question about a part that is not covered; halves and covers what needs none.
-    fn next_part(&mut self, random: &mut impl Rng) -> Option<Errand> {
-        while let Some(mut part) = self.open.pop() {
+    fn next_part(&mut self, random: &mut impl Rng, parts: &mut u32) -> Option<Errand> {
+        while *parts > 0
+            && let Some(mut part) = self.open.pop()
+        {
+            *parts -= 1;
             let is_crowded = part.is_full || self.known.count(part.prefix, K + 1) > K;
             if is_crowded && let Some([lower, upper]) = part.prefix.halves() {
                 self.open.push(Part::new(upper));

@@ -84,7 +84,8 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
         }
         // Nodes to begin with; without them the sources are asked.
         let _ = Node::restore(&mut self.node, now, saved.dht);
-        self.plan.set_round(u32::try_from(saved.round).unwrap_or(0));
+        self.rounds_before = u32::try_from(saved.round).unwrap_or(0);
+        self.plan.set_round(self.rounds_before);
         let row_len = family.contact_len() + ROW;
         let mut count = 0;
         for row in saved.nodes.chunks_exact(row_len) {

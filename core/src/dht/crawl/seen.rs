@@ -19,19 +19,18 @@ const REACH: usize = 32;
 /// A bounded set of info-hashes.
 #[derive(Debug)]
 pub struct Seen {
-    /// Digests; zero where there is none. A third of the places stays empty.
+    /// Digests; zero where there is none. Half as many again as there is to be room for.
     places: Vec<u64>,
-    most: usize,
     len: usize,
     key: (u64, u64),
 }
 
 impl Seen {
-    /// An empty set with room for so many; 0 keeps none, and takes every hash for a new one. Twelve
+    /// An empty set with room for so many at least, and half as many again at most; 0 keeps none, and takes every hash for a new one. Twelve
     /// bytes each, allocated here and now.
     pub fn new(most: usize, random: &mut impl Rng) -> Self {
         let places = vec![0; most.saturating_add(most / 2)];
-        Self { places, most, len: 0, key: (random.next_u64(), random.next_u64()) }
+        Self { places, len: 0, key: (random.next_u64(), random.next_u64()) }
     }
 
     /// How many it holds.
@@ -60,12 +59,9 @@ impl Seen {
                 other = other.or(Some(index));
                 continue;
             }
-            if self.len < self.most {
-                *place = digest;
-                self.len += 1;
-                return true;
-            }
-            break;
+            *place = digest;
+            self.len += 1;
+            return true;
         }
         if let Some(place) = other.and_then(|index| self.places.get_mut(index)) {
             *place = digest;

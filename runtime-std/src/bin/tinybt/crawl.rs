@@ -1,5 +1,6 @@
 //! `tinybt crawl`: goes through the DHT and prints the info-hashes that its nodes store.
 
+use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,10 @@ use crate::exit::{Failure, Found, interrupted};
 use crate::options;
 use crate::output::{Output, human, plural};
 
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(100);
+/// So many times it looks for the DHT where nobody answers.
+const VAIN: u32 = 3;
 /// Between two lines of progress in JSON.
 const REPORT: Duration = Duration::from_secs(10);
 
@@ -20,10 +25,11 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
     let output = Output::new(Format { json: args.json, plain: args.plain });
     let mut crawl = Crawling::start(builder(args)?)?;
     let begun = Instant::now();
-    let (mut reported, mut shown, mut is_stopped) = (begun, Progress::default(), false);
+    let (mut reported, mut asked, mut shown) = (begun, begun, Progress::default());
+    let (mut is_stopped, mut unresolved) = (false, None);
     let mut ended = None;
     loop {
-        match crawl.next_within(Duration::from_millis(100)) {
+        match crawl.next_within(LOOK) {
             Poll::Ready(Some(Event::Hash { info_hash })) => output.hash(info_hash)?,
             Poll::Ready(Some(Event::Round { progress, next })) => {
                 output.json(&json!({
@@ -32,14 +38,24 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
                 }))?;
             }
             Poll::Ready(Some(Event::Ended { end, progress })) => ended = Some((end, progress)),
-            Poll::Ready(Some(_)) => {}
+            Poll::Ready(Some(_)) | Poll::Pending => {}
             Poll::Ready(None) => break,
-            Poll::Pending => match crawl.progress() {
-                Ok(progress) => shown = progress,
+        }
+        if asked.elapsed() >= LOOK {
+            asked = Instant::now();
+            match crawl.progress() {
+                Ok(progress) => {
+                    let is_alone = progress.vain >= VAIN && is_alone(&progress);
+                    if is_alone && unresolved.is_none() {
+                        unresolved = crawl.unresolved().ok();
+                        crawl.stop();
+                    }
+                    shown = progress;
+                }
                 // It is ending, and tells the rest.
                 Err(Error::Stopped) => {}
                 Err(error) => return Err(error.into()),
-            },
+            }
         }
         let is_over = args.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
         if (interrupted() || is_over) && !is_stopped {
@@ -53,10 +69,9 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
         }
     }
     output.finish();
-    let missed = crawl.handle().missed();
     crawl.finish()?;
     let Some((end, progress)) = ended else { return Ok(Found::Nothing) };
-    output.json(&json!({"summary": as_json(&progress), "end": reason(end), "missed": missed}))?;
+    output.json(&json!({"summary": as_json(&progress), "end": reason(end)}))?;
     output.say(&format!(
         "{} found: {} of {} answered, in {}",
         plural(count(progress.hashes), "torrent"),
@@ -64,18 +79,31 @@ pub(crate) fn run(args: &Crawl) -> Result<Found, Failure> {
         plural(count(progress.asked), "question"),
         human(begun.elapsed()),
     ))?;
-    let is_alone = progress.answered == 0 && (progress.nodes == 0 || progress.asked > 0);
-    if is_alone && !interrupted() {
-        let failure = "no node of the DHT answered: check the network, or name others with \
-                       --bootstrap";
-        return Err(Failure::Network(failure.to_owned()));
+    if is_alone(&progress) && !interrupted() {
+        let unresolved = options::names(&unresolved.unwrap_or_default());
+        return Err(Failure::Network(format!(
+            "no node of the DHT answered{unresolved}: check the network, or name others with \
+             --bootstrap"
+        )));
     }
     Ok(if progress.hashes > 0 { Found::Something } else { Found::Nothing })
+}
+
+/// Whether nobody answered, though somebody was asked or nobody is known.
+fn is_alone(progress: &Progress) -> bool {
+    let is_tried = progress.nodes == 0 || progress.asked > 0;
+    progress.answered == 0 && progress.met == 0 && is_tried
 }
 
 fn builder(args: &Crawl) -> Result<CrawlBuilder, Failure> {
     for node in &args.bootstrap {
         options::check(node)?;
+        let other =
+            node.parse().is_ok_and(|addr: SocketAddr| addr.is_ipv4() != args.bind.is_ipv4());
+        if other {
+            let what = format!("--bootstrap {node} cannot be reached from --bind {}", args.bind);
+            return Err(Failure::Usage(format!("{what}: name an address of the same family")));
+        }
     }
     let addr = args.bind;
     let socket = options::open(addr).map_err(|source| Error::Bind { addr, source })?;
@@ -134,6 +162,8 @@ fn as_json(progress: &Progress) -> Value {
         "round": progress.round,
         "covered": progress.covered,
         "nodes": progress.nodes,
+        "met": progress.met,
+        "vain": progress.vain,
         "waiting": progress.waiting,
         "in_flight": progress.in_flight,
         "asked": progress.asked,

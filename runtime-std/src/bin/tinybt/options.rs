@@ -104,10 +104,13 @@ pub(crate) fn check(node: &str) -> Result<(), Failure> {
 
 /// Says why nobody could be asked, if names are the reason.
 pub(crate) fn unresolved(dht: &Dht) -> String {
-    match dht.unresolved() {
-        Ok(names) if !names.is_empty() => {
-            format!(" (these names do not resolve: {})", names.join(", "))
-        }
-        _ => String::new(),
+    names(&dht.unresolved().unwrap_or_default())
+}
+
+/// The same of names that are known.
+pub(crate) fn names(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!(" (these names do not resolve: {})", names.join(", ")),
     }
 }
