@@ -284,8 +284,7 @@ mod tests {
             sender.post(Told::Item(Box::new(OwnedItem::of(&item)))).unwrap();
         }
         drop(sender);
-        let told =
-            || receiver.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        let told = || receiver.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         let std::task::Poll::Ready(Some(Told::Item(item))) = told() else { panic!() };
         assert_eq!((item.seq(), item.value()), (Some(7), &b"1:b"[..]));
         assert!(matches!(told(), std::task::Poll::Ready(None)));
