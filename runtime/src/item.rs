@@ -94,6 +94,16 @@ impl OwnedItem {
         self.signed.as_ref().map_or(&[], |signed| &signed.salt)
     }
 
+    /// Whether it takes the other's place, which is of the same target: by its sequence number, and
+    /// of one number by its value, so that all agree. An immutable one never does.
+    pub fn is_newer(&self, than: &Self) -> bool {
+        self.rank() > than.rank()
+    }
+
+    pub(crate) fn rank(&self) -> Option<(i64, &[u8])> {
+        Some((self.seq()?, self.value()))
+    }
+
     /// The signature of a mutable one.
     pub fn signature(&self) -> Option<&Signature> {
         self.signed.as_ref().map(|signed| &signed.signature)

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tinybt_core::InfoHash;
 use tinybt_core::dht::item::{ItemError, Signer};
 use tinybt_core::dht::{Busy, End, Sought};
 use tinybt_core::follow::Link;
 use tinybt_core::limits::{K, SALT_MAX};
+use tinybt_core::{Family, InfoHash};
 
 use crate::dht::Dht;
 use crate::error::Error;
@@ -23,6 +23,9 @@ use crate::search::Search;
 
 /// Others may have stored something newer between our look and our put; then once more, so often.
 const ATTEMPTS: usize = 4;
+
+/// Between two puts or looks, at the least.
+const EVERY_MIN: Duration = Duration::from_millis(10);
 
 /// What became of an item that was to be stored.
 #[derive(Clone, Debug)]
@@ -37,6 +40,18 @@ impl Published {
     /// How many nodes stored it.
     pub fn stored(&self) -> usize {
         self.finished.iter().map(|finished| usize::from(finished.outcome.stored)).sum()
+    }
+
+    /// Whether others had stored something newer in the meantime: the put was ended by that, or
+    /// nobody took it and somebody said why (BEP 44: 301 and 302).
+    fn is_outrun(&self) -> bool {
+        let is_refused =
+            |finished: &Finished| finished.refusals().any(|(_, code)| matches!(code, 301 | 302));
+        // Of those that ended otherwise nobody held anything against it.
+        self.finished.iter().any(|finished| match finished.outcome.end {
+            End::Complete | End::Unanswered | End::Nobody | End::Cancelled => false,
+            _ => true,
+        }) || (self.stored() == 0 && self.finished.iter().any(is_refused))
     }
 }
 
@@ -75,6 +90,19 @@ impl<R> Dht<R> {
         self.search(move |machine, now| machine.put(now, &item.item(), cas).map_err(|_| Busy))
     }
 
+    /// The same in these families alone.
+    fn put_in(&self, families: &[Family], item: &OwnedItem) -> Result<Search<OwnedItem>, Error> {
+        check(item)?;
+        let (families, item) = (families.to_vec(), item.clone());
+        self.search(move |machine, now| {
+            let pair = machine.put(now, &item.item(), None).map_err(|_| Busy)?;
+            for lookup in pair.iter().filter(|lookup| !families.contains(&lookup.family())) {
+                machine.cancel(now, lookup);
+            }
+            Ok(pair)
+        })
+    }
+
     /// Gives the item of a key and a salt a new value: looks for the newest version, signs the next
     /// one and stores it. A value that it has already is put again as it is.
     ///
@@ -102,8 +130,9 @@ impl<R> Dht<R> {
             };
             let mut put = self.put(&item, None)?;
             let finished = put.finish().await?.to_vec();
-            if finished.iter().all(|finished| finished.outcome.end != End::Outdated) {
-                return Ok(Published { item, finished });
+            let published = Published { item, finished };
+            if !published.is_outrun() {
+                return Ok(published);
             }
         }
         Err(Error::Outdated)
@@ -112,7 +141,8 @@ impl<R> Dht<R> {
 
 impl<R: 'static> Dht<R> {
     /// Stores an item, and stores it again from time to time as long as the [`Keep`] lives: nodes
-    /// forget it after two hours, so once an hour is what BEP 44 asks for.
+    /// forget it after two hours, so once an hour is what BEP 44 asks for, and 10 milliseconds are
+    /// the least.
     ///
     /// # Errors
     ///
@@ -127,8 +157,9 @@ impl<R: 'static> Dht<R> {
     }
 
     /// Follows a torrent that changes (BEP 46): looks for its item at once and then from time to
-    /// time, and yields the torrent whenever it is another. Where few nodes hold the item it is put
-    /// again, so that it lives as long as somebody follows it.
+    /// time, 10 milliseconds at the least, and yields the torrent whenever it is another. In a family
+    /// where not more than 8 nodes are seen to hold the item it is put again, so that it lives as long
+    /// as somebody follows it.
     pub fn follow(&self, link: &Link, every: Duration) -> Follow {
         let begin = {
             let (dht, link) = (self.clone(), link.clone());
@@ -162,12 +193,24 @@ async fn look_after<R>(
         let (seq, info_hash) = (item.seq()?, item.torrent()?);
         Some(Change { info_hash, seq, item })
     });
-    let copies = finished.iter().filter_map(|finished| finished.copies);
-    let is_rare = copies.map(|copies| usize::from(copies.newest)).sum::<usize>() < K;
-    if is_rare && let Some(change) = found.as_ref().or(known.as_ref()) {
-        dht.put(&change.item, None)?.finish().await?;
+    if let Some(change) = found.as_ref().or(known.as_ref()) {
+        let rare: Vec<_> = finished
+            .iter()
+            .filter(|finished| is_rare(finished, &change.item, found.is_some()))
+            .map(|finished| finished.family)
+            .collect();
+        if !rare.is_empty() {
+            dht.put_in(&rare, &change.item)?.finish().await?;
+        }
     }
     Ok(found)
+}
+
+/// Whether BEP 44 asks for another put of an item in a family: unless more than eight hold it.
+fn is_rare(finished: &Finished, item: &OwnedItem, is_news: bool) -> bool {
+    // Copies are counted of what the family itself knows as the newest.
+    let is_behind = is_news && finished.item.as_ref().is_none_or(|found| item.is_newer(found));
+    is_behind || finished.copies.is_none_or(|copies| usize::from(copies.newest) <= K)
 }
 
 fn check(item: &OwnedItem) -> Result<(), Error> {
@@ -179,7 +222,7 @@ fn check(item: &OwnedItem) -> Result<(), Error> {
 /// The newest of what each family found.
 fn newest(finished: &[Finished]) -> Option<OwnedItem> {
     let items = finished.iter().filter_map(|finished| finished.item.clone());
-    items.max_by_key(OwnedItem::seq)
+    items.reduce(|newest, item| if item.is_newer(&newest) { item } else { newest })
 }
 
 /// Waits where the runtime waits.
@@ -272,7 +315,7 @@ struct Again<T> {
 
 impl<T> Again<T> {
     fn new(every: Duration) -> Self {
-        Self { every, wait: Duration::ZERO, under_way: None }
+        Self { every: every.max(EVERY_MIN), wait: Duration::ZERO, under_way: None }
     }
 
     fn poll(

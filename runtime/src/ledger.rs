@@ -42,6 +42,14 @@ impl Post for Told {
             Told::Began(_) | Told::Finished(_) => Weight::Must,
         }
     }
+
+    /// One family may know an older item than the other has told.
+    fn replaces(&self, waiting: &Self) -> bool {
+        match (self, waiting) {
+            (Told::Item(item), Told::Item(waiting)) => item.is_newer(waiting),
+            _ => true,
+        }
+    }
 }
 
 /// How a lookup of one family ended.
@@ -257,5 +265,28 @@ impl Ledger {
             Reply::Error { code, message } => machine.refuse(question, code, &message),
             Reply::Default => Ok(()),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tinybt_core::dht::item::{Item, Mutable};
+
+    use super::*;
+    use crate::mailbox::mailbox;
+
+    #[test]
+    fn what_waits_is_never_replaced_by_something_older() {
+        let (sender, receiver) = mailbox();
+        for (seq, value) in [(5, b"1:a"), (7, b"1:b"), (7, b"1:a"), (6, b"1:z")] {
+            let (key, salt, signature) = (&[1; 32], &b""[..], &[0; 64]);
+            let item = Item::Mutable(Mutable { key, salt, seq, value, signature });
+            sender.post(Told::Item(Box::new(OwnedItem::of(&item)))).unwrap();
+        }
+        drop(sender);
+        let told = || receiver.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        let std::task::Poll::Ready(Some(Told::Item(item))) = told() else { panic!() };
+        assert_eq!((item.seq(), item.value()), (Some(7), &b"1:b"[..]));
+        assert!(matches!(told(), std::task::Poll::Ready(None)));
     }
 }

@@ -28,6 +28,11 @@ pub(crate) enum Weight {
 /// What is told within bounds.
 pub(crate) trait Post {
     fn weight(&self) -> Weight;
+
+    /// Whether it takes the place of what waits with the same weight: else it is left out.
+    fn replaces(&self, _waiting: &Self) -> bool {
+        true
+    }
 }
 
 /// The end to write to.
@@ -137,7 +142,8 @@ impl<T: Post> Sender<T> {
                 Weight::Spare if waiting.len() >= WAITING_MAX => return false,
                 Weight::Must | Weight::Spare => waiting.push_back(value),
                 Weight::State(_) => match waiting.iter_mut().find(|old| old.weight() == weight) {
-                    Some(old) => *old = value,
+                    Some(old) if value.replaces(old) => *old = value,
+                    Some(_) => {}
                     None => waiting.push_back(value),
                 },
             }

@@ -27,6 +27,8 @@ pub struct Search<T = SocketAddr> {
     progress: Progress,
     open: usize,
     finished: Vec<Finished>,
+    /// The newest item that was yielded, of whichever family.
+    newest: Option<OwnedItem>,
     over: bool,
     /// It all ended first.
     is_cut_off: bool,
@@ -111,6 +113,7 @@ impl<T> Search<T> {
             progress,
             open: 0,
             finished: Vec::new(),
+            newest: None,
             over: false,
             is_cut_off: false,
             finds: PhantomData,
@@ -135,7 +138,13 @@ impl<T: Find> Search<T> {
             let Poll::Ready(told) = self.told.poll(context) else { return Poll::Pending };
             let found = match told {
                 Some(Told::Peer(peer)) => T::peer(peer),
-                Some(Told::Item(item)) => T::item(*item),
+                Some(Told::Item(item)) => {
+                    let is_news = self.newest.as_ref().is_none_or(|newest| item.is_newer(newest));
+                    if is_news {
+                        self.newest = Some(OwnedItem::clone(&item));
+                    }
+                    Some(*item).filter(|_| is_news).and_then(T::item)
+                }
                 Some(Told::Began(pair)) => {
                     self.open = pair.iter().count();
                     None

@@ -69,6 +69,12 @@ fn an_item_is_stored_found_replaced_and_followed() {
     let change = &json(&run(&entry, &["follow", &link, "--once", "--json"], 0))[0];
     assert_eq!((&change["info_hash"], &change["seq"]), (&HASH.into(), &1.into()));
 
+    // Who keeps an item is told what who puts it is told.
+    let old = ["put", "old", "--key", file, "--salt", "s", "--seq", "1", "--keep"];
+    run(&entry, &old, 2);
+    let brief = ["put", "new", "--key", file, "--salt", "s", "--timeout", "0.000001"];
+    assert!(run(&entry, &brief, 3).is_empty(), "nobody knows which number is next");
+
     // Kept until somebody ends it.
     let join = ["--bind", "127.0.0.1:0", "--private", "--bootstrap", &entry];
     let keep = [&["put", "kept", "--keep"][..], &join].concat();
@@ -101,6 +107,7 @@ fn what_makes_no_sense_is_told_back() {
     let rubbish = scratch("rubbish.key");
     std::fs::write(&rubbish, "0123").unwrap();
     let long = "x".repeat(1_000);
+    let unmade = scratch("unmade.key");
     for (args, expected) in [
         (&["get", "123"][..], "40 hexadecimal digits"),
         (&["get", HASH, "--raw", "--json"], "cannot be used with"),
@@ -111,6 +118,11 @@ fn what_makes_no_sense_is_told_back() {
         (&["put", "--file", "gone"], "cannot read gone"),
         (&["put", "a", "--key", rubbish.to_str().unwrap()], "64 hexadecimal digits"),
         (&["put", "a", "--key", "/gone/key"], "cannot write the key"),
+        (&["put", &long, "--key", unmade.to_str().unwrap()], "longer than 1000 bytes"),
+        (&["put", "a", "--key", unmade.to_str().unwrap(), "--seq", "-5"], "--seq: no version"),
+        (&["put", "a", "--key", unmade.to_str().unwrap(), "--cas", "-5"], "--cas: no version"),
+        (&["put", "a", "--key", unmade.to_str().unwrap(), "--salt", &long[..65]], "salt"),
+        (&["get", HASH, "--newer-than", "-1"], "--newer-than: no version"),
         (&["put", &long, "--bind", "127.0.0.1:0"], "longer than 1000 bytes"),
         (&["put", "x", "--bencoded", "--bind", "127.0.0.1:0"], "not bencoded"),
         (&["follow", "magnet:?xt=urn:btih:x"], "xs=urn:btpk:"),
@@ -121,5 +133,6 @@ fn what_makes_no_sense_is_told_back() {
         assert_eq!(done.status.code(), Some(2), "{args:?}: {}", text(&done.stderr));
         assert!(text(&done.stderr).contains(expected), "{args:?}: {}", text(&done.stderr));
         assert!(done.stdout.is_empty(), "{args:?}");
+        assert!(!unmade.exists(), "{args:?}");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Follow) -> Result<Found, Failure> {
                 let (info_hash, seq) = (change.info_hash, change.seq);
                 output.say(&format!("{info_hash} (version {seq})"))?;
             }
-            Some(Err(error)) => output.say(&error.to_string())?,
+            Some(Err(error)) => output.error(&error.to_string())?,
             None => {}
         }
         if args.once && (found == Found::Something || begun.elapsed() >= args.timeout) {

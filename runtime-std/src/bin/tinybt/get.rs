@@ -19,6 +19,7 @@ use crate::value;
 
 pub(crate) fn run(args: &Get) -> Result<Found, Failure> {
     let (target, salt) = wanted(args)?;
+    value::check_name(&salt, &[("--newer-than", args.newer_than)])?;
     let output = Output::new(Format { json: args.json, plain: args.raw });
     let dht = options::join(&args.join, &[])?;
     let sought = Sought { target, salt: &salt, newer_than: args.newer_than };

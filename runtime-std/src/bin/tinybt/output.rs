@@ -67,6 +67,12 @@ impl Output {
         if self.format.json || self.format.plain { Ok(()) } else { self.print(text.to_owned()) }
     }
 
+    /// Prints what went wrong, where it goes on all the same.
+    pub(crate) fn error(&self, text: &str) -> io::Result<()> {
+        self.json(&json!({"error": text}))?;
+        self.say(text)
+    }
+
     /// Ends the progress.
     pub(crate) fn finish(&self) {
         self.line.finish_and_clear();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tinybt_std::core::dht::item::{SecretKey, Signer};
+use tinybt_std::core::dht::item::{SecretKey, Signer, check_value};
 use tinybt_std::core::dht::{End, Sought};
 use tinybt_std::core::follow::{Link, value_of};
 use tinybt_std::core::limits::VALUE_MAX;
@@ -25,10 +25,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(crate) fn run(args: &Put) -> Result<Found, Failure> {
     let value = content(args)?;
+    check_value(&value).map_err(Error::Item)?;
+    let salt = args.salt.as_deref().unwrap_or_default().as_bytes();
+    value::check_name(salt, &[("--seq", args.seq), ("--cas", args.cas)])?;
     let output = Output::new(Format { json: args.json, plain: false });
     let key = args.key.as_deref().map(key::read_or_make).transpose()?;
     let dht = options::join(&args.join, &[])?;
-    let run = Run { dht: &dht, begun: Instant::now(), timeout: args.timeout, what: "versions" };
+    let run = run_of(args, &dht);
     let item = match &key {
         None => OwnedItem::immutable(value),
         Some((key, is_new)) => {
@@ -39,12 +42,17 @@ pub(crate) fn run(args: &Put) -> Result<Found, Failure> {
         }
     };
     let found = match args.keep {
-        true => keep(&dht, item, &output)?,
-        false => put(args, &item, &run, &output)?,
+        true => keep(args, &dht, &item, &output)?,
+        false => put(args.cas, &item, &run_of(args, &dht), &output)?,
     };
     output.finish();
     dht.stop()?;
     Ok(found)
+}
+
+/// A lookup that has all its time.
+fn run_of<'a>(args: &Put, dht: &'a Dht) -> Run<'a> {
+    Run { dht, begun: Instant::now(), timeout: args.timeout, what: "versions" }
 }
 
 /// The value, bencoded.
@@ -90,6 +98,14 @@ fn sign(
             newest = Some(item);
             Ok(())
         })?;
+        let finished = search.finished();
+        if finished.is_empty() || finished.iter().any(|one| one.outcome.end == End::Cancelled) {
+            return Err(Failure::Network(
+                "nothing was stored: there was no time to see which version there is; give it \
+                 more with --timeout, or choose a number with --seq"
+                    .to_owned(),
+            ));
+        }
         if let Some(item) = newest.take_if(|item| item.value() == value) {
             return Ok(item);
         }
@@ -102,8 +118,13 @@ fn sign(
     OwnedItem::sign(key, &salt, seq, value).map_err(|error| Error::Sign(error).into())
 }
 
-fn put(args: &Put, item: &OwnedItem, run: &Run<'_>, output: &Output) -> Result<Found, Failure> {
-    let mut search = run.dht.put(item, args.cas)?;
+fn put(
+    cas: Option<i64>,
+    item: &OwnedItem,
+    run: &Run<'_>,
+    output: &Output,
+) -> Result<Found, Failure> {
+    let mut search = run.dht.put(item, cas)?;
     let mut newer = None;
     run.follow(&mut search, output, |item, _, _| {
         newer = Some(item);
@@ -116,8 +137,12 @@ fn put(args: &Put, item: &OwnedItem, run: &Run<'_>, output: &Output) -> Result<F
     let stored: usize = finished.iter().map(|one| usize::from(one.outcome.stored)).sum();
     say(output, item, finished, stored)?;
     if let Some(newer) = newer {
+        let stored = match stored {
+            0 => "nothing was stored".to_owned(),
+            _ => format!("stored by {} only", plural(stored, "node")),
+        };
         return Err(Failure::Usage(format!(
-            "nothing was stored: there is version {} already, {:?}; without --seq the next number \
+            "{stored}: there is version {} already, {:?}; without --seq the next number \
              is taken",
             newer.seq().unwrap_or_default(),
             value::show(newer.value())
@@ -182,24 +207,24 @@ fn why(code: u16) -> String {
     format!("{words} (error {code})")
 }
 
-/// Puts it now and every hour.
-fn keep(dht: &Dht, item: OwnedItem, output: &Output) -> Result<Found, Failure> {
-    let mut keep = dht.keep(item, HOUR)?;
+/// Puts it now and every hour, until there is a newer one.
+fn keep(args: &Put, dht: &Dht, item: &OwnedItem, output: &Output) -> Result<Found, Failure> {
     let mut found = Found::Nothing;
+    // What is kept is then the version that was put.
+    let mut cas = args.cas;
     while !interrupted() {
-        output.progress("put again every hour, until Ctrl-C".to_owned());
-        match keep.next_within(Duration::from_millis(100)) {
-            Some(Ok(published)) => {
-                for one in &published.finished {
-                    print(output, &published.item, one)?;
-                }
-                say(output, &published.item, &published.finished, published.stored())?;
-                if published.stored() > 0 {
-                    found = Found::Something;
-                }
-            }
-            Some(Err(error)) => output.say(&error.to_string())?,
-            None => {}
+        match put(cas, item, &run_of(args, dht), output) {
+            Ok(Found::Something) => (found, cas) = (Found::Something, None),
+            Ok(Found::Nothing) if interrupted() => break,
+            Ok(Found::Nothing) if cas.is_some() => return Ok(Found::Nothing),
+            Ok(Found::Nothing) => {}
+            Err(Failure::Network(text)) => output.error(&text)?,
+            Err(failure) => return Err(failure),
+        }
+        let begun = Instant::now();
+        while !interrupted() && begun.elapsed() < HOUR {
+            output.progress("put again every hour, until Ctrl-C".to_owned());
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
     Ok(found)

@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
+use tinybt_std::Error;
+use tinybt_std::core::dht::item::ItemError;
+use tinybt_std::core::limits::SALT_MAX;
 use tinybt_std::core::wire::bencode::{Kind, Reader};
+
+use crate::exit::Failure;
 
 /// The bytes of a string; nothing of other kinds.
 pub(crate) fn string(value: &[u8]) -> Option<&[u8]> {
@@ -14,6 +19,17 @@ pub(crate) fn of(bytes: &[u8]) -> Vec<u8> {
     let mut value = format!("{}:", bytes.len()).into_bytes();
     value.extend_from_slice(bytes);
     value
+}
+
+/// What is to be known before anything begins: a salt, and numbers of versions with their options.
+pub(crate) fn check_name(salt: &[u8], numbers: &[(&str, Option<i64>)]) -> Result<(), Failure> {
+    if salt.len() > SALT_MAX {
+        return Err(Failure::Usage(Error::Item(ItemError::SaltTooBig).to_string()));
+    }
+    match numbers.iter().find(|(_, number)| number.is_some_and(|number| number < 0)) {
+        Some((option, _)) => Err(Failure::Usage(format!("{option}: no version is below 0"))),
+        None => Ok(()),
+    }
 }
 
 /// A text, if the value is one.

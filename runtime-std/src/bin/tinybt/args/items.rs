@@ -16,7 +16,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "TEXT")]
     pub(crate) salt: Option<String>,
     /// Only if its sequence number is above this one.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) newer_than: Option<i64>,
     /// Write the value alone, and of the newest version: the bytes of a string, else the bencoding.
     #[arg(long, conflicts_with = "json")]
@@ -54,10 +54,10 @@ pub(crate) struct Put {
     #[arg(long, value_name = "TEXT", requires = "key")]
     pub(crate) salt: Option<String>,
     /// The sequence number [default: the one after the newest that is found].
-    #[arg(long, value_name = "N", requires = "key")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, requires = "key")]
     pub(crate) seq: Option<i64>,
     /// Only in place of the version with this sequence number.
-    #[arg(long, value_name = "N", requires = "key")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, requires = "key")]
     pub(crate) cas: Option<i64>,
     /// Store it again every hour, until Ctrl-C.
     #[arg(long)]
