@@ -48,10 +48,10 @@ impl Published {
         let is_refused =
             |finished: &Finished| finished.refusals().any(|(_, code)| matches!(code, 301 | 302));
         // Of those that ended otherwise nobody held anything against it.
-        self.finished.iter().any(|finished| match finished.outcome.end {
-            End::Complete | End::Unanswered | End::Nobody | End::Cancelled => false,
-            _ => true,
-        }) || (self.stored() == 0 && self.finished.iter().any(is_refused))
+        let is_outrun =
+            |finished: &Finished| matches!(finished.outcome.end, End::Outdated | End::Conflict);
+        self.finished.iter().any(is_outrun)
+            || (self.stored() == 0 && self.finished.iter().any(is_refused))
     }
 }
 
