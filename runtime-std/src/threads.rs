@@ -1,15 +1,10 @@
 //! Threads for what blocks: one for each piece of work, and one in all for those that wait.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tinybt_runtime::{Host, Work, stopwatch};
-
-/// Pieces of work that may wait.
-const WAITING_MAX: usize = 65_536;
+use tinybt_runtime::{Host, Timers, Work, stopwatch};
 
 /// Where work is done. What waits is dropped when the DHT ends.
 #[derive(Clone)]
@@ -23,17 +18,10 @@ struct Inner {
 
 #[derive(Default)]
 struct Waiting {
-    /// By when it is due; among equals who came first.
-    queue: BinaryHeap<Reverse<Later>>,
-    count: u64,
+    timers: Timers,
     /// There is a thread that waits.
     is_watched: bool,
     has_ended: bool,
-}
-
-struct Later {
-    due: (Duration, u64),
-    work: Work,
 }
 
 impl Default for Threads {
@@ -47,7 +35,7 @@ impl Threads {
     pub(crate) fn end(&self) {
         let mut waiting = self.waiting();
         waiting.has_ended = true;
-        let dropped = std::mem::take(&mut waiting.queue);
+        let dropped = std::mem::take(&mut waiting.timers);
         drop(waiting);
         self.0.changed.notify_all();
         // Whoever waits for one of them is told by that, and may want the lock.
@@ -61,20 +49,17 @@ impl Threads {
     /// Begins what is due, as long as something waits.
     fn watch(&self) {
         let mut waiting = self.waiting();
-        while let Some(Reverse(next)) = waiting.queue.peek() {
-            let left = next.due.0.saturating_sub((self.0.clock)());
-            if left.is_zero() {
-                let due = waiting.queue.pop();
-                drop(waiting);
-                if let Some(Reverse(Later { work, .. })) = due {
-                    // Without a thread of its own it is done here, and others wait.
-                    spawn(work).unwrap_or_else(|work| work());
-                }
-                waiting = self.waiting();
+        while let Some(due) = waiting.timers.next_due() {
+            let now = (self.0.clock)();
+            let Some(work) = waiting.timers.take_due(now) else {
+                let waited = self.0.changed.wait_timeout(waiting, due.saturating_sub(now));
+                waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
                 continue;
-            }
-            let waited = self.0.changed.wait_timeout(waiting, left);
-            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+            };
+            drop(waiting);
+            // If there can be no thread it is dropped, which tells whoever waits for it.
+            let _ = spawn(work);
+            waiting = self.waiting();
         }
         waiting.is_watched = false;
     }
@@ -83,21 +68,17 @@ impl Threads {
 impl Host for Threads {
     fn run(&self, after: Duration, work: Work) -> io::Result<()> {
         if after.is_zero() {
-            return spawn(work).map_err(|_| io::ErrorKind::OutOfMemory.into());
+            return spawn(work);
         }
         let mut waiting = self.waiting();
-        if waiting.has_ended || waiting.queue.len() >= WAITING_MAX {
-            return Err(io::ErrorKind::WouldBlock.into());
+        if waiting.has_ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
-        waiting.count += 1;
-        let due = ((self.0.clock)().saturating_add(after), waiting.count);
-        waiting.queue.push(Reverse(Later { due, work }));
-        if !std::mem::replace(&mut waiting.is_watched, true) {
+        waiting.timers.add((self.0.clock)().saturating_add(after), work)?;
+        if !waiting.is_watched {
             let threads = self.clone();
-            if spawn(Box::new(move || threads.watch())).is_err() {
-                waiting.is_watched = false;
-                return Err(io::ErrorKind::OutOfMemory.into());
-            }
+            spawn(Box::new(move || threads.watch()))?;
+            waiting.is_watched = true;
         }
         drop(waiting);
         self.0.changed.notify_all();
@@ -105,39 +86,7 @@ impl Host for Threads {
     }
 }
 
-/// Does some work on a thread of its own; gives it back if there can be none.
-fn spawn(work: Work) -> Result<(), Work> {
-    let slot = Arc::new(Mutex::new(Some(work)));
-    let taken = slot.clone();
-    let take =
-        |slot: &Mutex<Option<Work>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let run = move || {
-        if let Some(work) = take(&taken) {
-            work();
-        }
-    };
-    match std::thread::Builder::new().name("tinybt-errand".into()).spawn(run) {
-        Ok(_) => Ok(()),
-        Err(_) => take(&slot).map_or(Ok(()), Err),
-    }
-}
-
-impl PartialEq for Later {
-    fn eq(&self, other: &Self) -> bool {
-        self.due == other.due
-    }
-}
-
-impl Eq for Later {}
-
-impl PartialOrd for Later {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Later {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.due.cmp(&other.due)
-    }
+/// Does some work on a thread of its own.
+fn spawn(work: Work) -> io::Result<()> {
+    std::thread::Builder::new().name("tinybt-errand".into()).spawn(work).map(drop)
 }

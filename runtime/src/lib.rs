@@ -37,6 +37,7 @@ mod setup;
 mod state;
 #[cfg(feature = "finder")]
 mod swarm;
+mod timers;
 
 pub use crawl::{Crawl, CrawlBuilder, CrawlEngine, CrawlLast, CrawlParts, Crawling};
 pub use dht::{Dht, Overview, Pong, Sampled};
@@ -57,4 +58,5 @@ pub use setup::{Builder, PUBLIC_ROUTERS, Parts, Runtime};
 pub use state::State;
 #[cfg(feature = "finder")]
 pub use swarm::{Peer, Sighting, Swarm, Tracker, Turns};
+pub use timers::Timers;
 pub use tinybt_core as core;
