@@ -12,9 +12,10 @@
 //! ```
 //!
 //! *Evenly*: with `n` duties one is begun every `n`th of the period, whoever has waited for most of
-//! its own. No plan is needed for that: a duty may be begun from a quarter of its period on, and is late only a
-//! third after it, so what came in one burst is spread out by the end of its second round. Up to an
-//! eighth more than the pace is random: clients that began together do not stay together.
+//! its own. No plan is needed for that: a duty may be begun from a quarter of its period on, and is
+//! late only a third after it, so what came in one burst is spread out by the end of its second
+//! round. Up to an eighth more than the pace is random: clients that began together do not stay
+//! together.
 //!
 //! *Bounded*: no more than [`Pacing::at_once`] are under way, and two beginnings are
 //! [`Pacing::spacing`] apart, whoever waits. What somebody waits for, and what was never done, goes

@@ -2,8 +2,8 @@
 //! nodes without filters named (BEP 33).
 //!
 //! Knows neither time nor messages. The first bytes of its list are the two filters; then come the
-//! counts of single nodes, for the median, and then addresses of downloaders, 4 or 16 bytes each: who is a seed is known only when all filters
-//! are, so they are counted when somebody looks.
+//! counts of single nodes, for the median, and then addresses of downloaders, 4 or 16 bytes each:
+//! who is a seed is known only when all filters are, so they are counted when somebody looks.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -12,8 +12,9 @@
 //!   silent                                  half an hour; then it is forgotten
 //! ```
 //!
-//! Bounded: so many nodes, and of these so few of one network (a /24, a /64) and one site (a /48; local
-//! networks are exempt) that nobody fills the memory with addresses of his own. Knows time; knows no messages.
+//! Bounded: so many nodes, and of these so few of one network (a /24, a /64) and one site (a /48;
+//! local networks are exempt) that nobody fills the memory with addresses of his own. Knows time;
+//! knows no messages.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{IpAddr, SocketAddr};

@@ -188,8 +188,8 @@ impl Plan {
 
     /// The next question. It counts as asked, unless it is [given back](Plan::give_back).
     ///
-    /// Looks at so many parts at most, and counts them down: at zero there may be more to be asked, and
-    /// others should have their turn before.
+    /// Looks at so many parts at most, and counts them down: at zero there may be more to be asked,
+    /// and others should have their turn before.
     pub fn next(&mut self, random: &mut impl Rng, parts: &mut u32) -> Option<Errand> {
         if let Some(errand) = self.first.pop() {
             return Some(errand);
@@ -271,8 +271,8 @@ impl Plan {
         self.unanswered(errand);
     }
 
-    /// Somebody did not answer, and it was not clear whether the network was there. They are asked once
-    /// more.
+    /// Somebody did not answer, and it was not clear whether the network was there. They are asked
+    /// once more.
     pub fn doubted(&mut self, now: Instant, errand: Errand) {
         match errand.again {
             true => self.silent(now, errand),

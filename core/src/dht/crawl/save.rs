@@ -1,9 +1,9 @@
 //! A crawl's state as bytes, for the next start: whom it knows and how long they must be spared.
 //!
 //! A bencoded dictionary: `at`, how many rounds are over; `dht`, what [`Node::save`] writes; `f`, 4 or
-//! 6, the address family; `n`, a row for each node; `v`, the version of this layout. A row is a compact
-//! contact (BEP 5, BEP 32), then big-endian: seconds that it must be spared (4 bytes), what kind it is
-//! (1), info-hashes it stores (4), of these unseen (4), taken (4), visits in vain (1).
+//! 6, the address family; `n`, a row for each node; `v`, the version of this layout. A row is a
+//! compact contact (BEP 5, BEP 32), then big-endian: seconds that it must be spared (4 bytes), what
+//! kind it is (1), info-hashes it stores (4), of these unseen (4), taken (4), visits in vain (1).
 //!
 //! An interval binds after a restart: how long the program was away is not known here, so it begins
 //! anew with what was left. Where the sweep was need not be written: whoever was asked has to be

@@ -26,8 +26,8 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// An empty set with room for so many at least, and half as many again at most; 0 keeps none, and takes every hash for a new one. Twelve
-    /// bytes each, allocated here and now.
+    /// An empty set with room for so many at least, and half as many again at most; 0 keeps none,
+    /// and takes every hash for a new one. Twelve bytes each, allocated here and now.
     pub fn new(most: usize, random: &mut impl Rng) -> Self {
         let places = vec![0; most.saturating_add(most / 2)];
         Self { places, len: 0, key: (random.next_u64(), random.next_u64()) }
