@@ -3,16 +3,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use tinybt_core::{Instant, Machine};
-use tinybt_runtime::{Next, Pump, Socket};
+use tinybt_runtime::{Next, Pump};
 
 use crate::bell::Bell;
+use crate::watched::Watched;
 
 /// Datagrams that are taken in before other tasks have their turn.
 const BATCH: usize = 64;
@@ -28,18 +29,6 @@ pub struct Driver<M> {
     /// How long sockets are left alone that are told to be ready and have nothing.
     rest: Option<Instant>,
     bell: Bell,
-}
-
-struct Watched(Async<UdpSocket>);
-
-impl Socket for Watched {
-    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.get_ref().recv_from(buffer)
-    }
-
-    fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.0.get_ref().send_to(datagram, to)
-    }
 }
 
 impl<M: Machine> Driver<M> {
@@ -89,23 +78,27 @@ impl<M: Machine> Driver<M> {
     /// As [`Driver::next`].
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<M::Event>> {
         let (mut is_heeded, mut deadline) = (true, None);
-        for _ in 0..BATCH {
+        let (mut now, mut taken) = (self.pump.now(), 0);
+        loop {
             if is_heeded {
-                match self.pump.step(self.pump.now()) {
+                match self.pump.step(now) {
                     Next::Event(event) => return Poll::Ready(Ok(event)),
                     Next::Wait(at) => deadline = at,
                 }
             }
-            is_heeded = match self.pump.receive() {
-                Some(is_heeded) => is_heeded,
+            if taken >= BATCH && !self.pump.has_more() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            taken += 1;
+            (is_heeded, now) = match self.pump.receive() {
+                Some(is_heeded) => (is_heeded, self.pump.present()),
                 None => {
                     ready!(self.poll_wait(deadline, context))?;
-                    true
+                    (true, self.pump.now())
                 }
             };
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 
     fn poll_wait(

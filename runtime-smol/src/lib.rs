@@ -41,6 +41,7 @@ mod bell;
 mod crawl;
 mod driver;
 mod running;
+mod watched;
 
 pub use crawl::{RunningCrawl, crawl};
 pub use driver::Driver;

@@ -3,6 +3,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
@@ -32,6 +34,11 @@ impl Socket for Polled {
 
     fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.0.send_to(datagram, to)
+    }
+
+    #[cfg(unix)]
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.0.as_fd())
     }
 }
 
@@ -92,7 +99,7 @@ impl<M: Machine> Driver<M> {
     /// the internet they are no news.
     pub fn turn(&mut self, mut tell: impl FnMut(&mut M, Instant, M::Event)) -> io::Result<()> {
         let mut is_told = false;
-        let deadline = self.drain(&mut |machine, now, event| {
+        let deadline = self.drain(self.now(), &mut |machine, now, event| {
             is_told = true;
             tell(machine, now, event);
         });
@@ -107,18 +114,23 @@ impl<M: Machine> Driver<M> {
         for event in &self.events {
             self.pump.set_ready(event.token().0);
         }
-        for _ in 0..BATCH {
+        let mut taken = 0;
+        while taken < BATCH || self.pump.has_more() {
             match self.pump.receive() {
-                Some(true) => drop(self.drain(&mut tell)),
+                Some(true) => drop(self.drain(self.pump.present(), &mut tell)),
                 Some(false) => {}
                 None => break,
             }
+            taken += 1;
         }
         Ok(())
     }
 
-    fn drain(&mut self, tell: &mut impl FnMut(&mut M, Instant, M::Event)) -> Option<Instant> {
-        let now = self.now();
+    fn drain(
+        &mut self,
+        now: Instant,
+        tell: &mut impl FnMut(&mut M, Instant, M::Event),
+    ) -> Option<Instant> {
         loop {
             match self.pump.step(now) {
                 Next::Event(event) => tell(&mut self.pump.machine, now, event),

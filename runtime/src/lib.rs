@@ -11,6 +11,7 @@
 //! - [`CrawlBuilder`], [`CrawlEngine`] and [`Crawl`] are the same three for a crawl (BEP 51).
 #![forbid(unsafe_code)]
 
+pub mod batch;
 mod crawl;
 #[cfg(feature = "finder")]
 mod desk;
@@ -29,11 +30,13 @@ mod item;
 mod items;
 mod ledger;
 mod mailbox;
+mod mmsg;
 mod names;
 mod pump;
 mod question;
 mod search;
 mod setup;
+mod socket;
 mod state;
 #[cfg(feature = "finder")]
 mod swarm;
@@ -50,11 +53,12 @@ pub use host::{Host, Work};
 pub use item::OwnedItem;
 pub use items::{Change, Follow, Keep, Published};
 pub use ledger::{Answered, Finished};
-pub use pump::{Next, Pump, Socket, stopwatch};
+pub use pump::{Next, Pump, stopwatch};
 pub use search::{Find, Search};
 #[cfg(feature = "finder")]
 pub use setup::WithFinder;
 pub use setup::{Builder, PUBLIC_ROUTERS, Parts, Runtime};
+pub use socket::Socket;
 pub use state::State;
 #[cfg(feature = "finder")]
 pub use swarm::{Peer, Sighting, Swarm, Tracker, Turns};

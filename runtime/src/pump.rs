@@ -2,39 +2,15 @@
 //!
 //! The only file of the runtimes that reads a clock.
 
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tinybt_core::contact::is_mapped;
-use tinybt_core::{Buffer, Family, Instant, Machine, Step, buffer};
+use tinybt_core::{Family, Instant, Machine, Step, Transmit};
 
-/// A UDP socket that does not block.
-pub trait Socket {
-    /// Receives a datagram.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::WouldBlock`] if there is none.
-    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
-
-    /// Sends a datagram.
-    ///
-    /// # Errors
-    ///
-    /// What the operating system says.
-    fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize>;
-}
-
-impl Socket for UdpSocket {
-    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        UdpSocket::recv_from(self, buffer)
-    }
-
-    fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
-        UdpSocket::send_to(self, datagram, to)
-    }
-}
+use crate::batch::{Inbox, Outbox};
+use crate::socket::Socket;
 
 /// Times that a socket may be told to be readable and give nothing, before it is said to be
 /// [vain](Pump::is_vain).
@@ -46,6 +22,10 @@ pub(crate) const START: Instant = Instant::from_secs(86_400);
 /// A machine with its sockets. A loop [steps](Pump::step) it until it says [`Next::Wait`], lets it
 /// [receive](Pump::receive) one datagram, and steps it again; when there is none it waits, and says
 /// which sockets [are ready](Pump::set_ready).
+///
+/// Datagrams that wait in a socket are taken out of it together, and what the machine sends while
+/// they are handed to it one by one goes out together, when it has seen the last: see
+/// [`batch`](crate::batch). Nothing is left behind where there is an event to tell, or to wait.
 pub struct Pump<M, S> {
     /// The machine, to be given commands between steps.
     pub machine: M,
@@ -53,8 +33,10 @@ pub struct Pump<M, S> {
     /// Whose turn it was last.
     turn: usize,
     started: std::time::Instant,
-    outbox: Buffer,
-    inbox: Box<[u8; 65_536]>,
+    /// When the datagrams at hand came, or the machine was stepped last.
+    present: Instant,
+    inbox: Inbox,
+    outbox: Outbox,
 }
 
 struct Row<S> {
@@ -81,20 +63,22 @@ impl<M: Machine, S: Socket> Pump<M, S> {
     /// sends from none of them in particular goes over the first of the receiver's family.
     pub fn new(machine: M, sockets: Vec<(S, SocketAddr)>) -> Self {
         let row = |(socket, local)| Row { socket, local, is_ready: true, vain: 0 };
-        let sockets = sockets.into_iter().map(row).collect();
-        Self {
-            machine,
-            sockets,
-            turn: 0,
-            started: std::time::Instant::now(),
-            outbox: buffer(),
-            inbox: Box::new([0; 65_536]),
-        }
+        let sockets: Vec<Row<S>> = sockets.into_iter().map(row).collect();
+        let all = || sockets.iter().map(|row| &row.socket);
+        let (inbox, outbox) = (Inbox::new(all()), Outbox::new(all()));
+        let started = std::time::Instant::now();
+        Self { machine, sockets, turn: 0, started, present: START, inbox, outbox }
     }
 
     /// The present, counted from when this was made.
     pub fn now(&self) -> Instant {
         START + self.started.elapsed()
+    }
+
+    /// When the datagrams at hand came: the present, as far as those need to know who are handed
+    /// several at once.
+    pub fn present(&self) -> Instant {
+        self.present
     }
 
     /// An instant on the operating system's clock; none if that cannot tell of it.
@@ -121,7 +105,12 @@ impl<M: Machine, S: Socket> Pump<M, S> {
 
     /// Whether any socket may have something to read.
     pub fn is_ready(&self) -> bool {
-        self.sockets.iter().any(|row| row.is_ready)
+        self.has_more() || self.sockets.iter().any(|row| row.is_ready)
+    }
+
+    /// Whether a datagram is at hand that the machine has not seen.
+    pub fn has_more(&self) -> bool {
+        !self.inbox.is_empty()
     }
 
     /// Whether a socket is told to be ready and never has anything: an error that stays, or somebody
@@ -132,44 +121,77 @@ impl<M: Machine, S: Socket> Pump<M, S> {
 
     /// Sends what is due, until there is something to tell or nothing to do.
     pub fn step(&mut self, now: Instant) -> Next<M::Event> {
+        self.present = self.present.max(now);
         loop {
-            match self.machine.step(now, &mut self.outbox) {
-                Step::Send(transmit) => {
-                    let family = Family::of(&transmit.to);
-                    let datagram = self.outbox.get(..transmit.len).unwrap_or_default();
-                    let is_meant = |row: &&Row<S>| match transmit.from {
-                        Some(local) => row.local == local,
-                        None => Family::of(&row.local) == family,
-                    };
-                    if let Some(row) = self.sockets.iter().find(is_meant) {
-                        // What cannot be sent is as good as lost on the way: the machine repeats.
-                        let _ = row.socket.send_to(datagram, transmit.to);
-                    }
+            match self.machine.step(now, self.outbox.place()) {
+                Step::Send(transmit) => self.post(&transmit),
+                Step::Event(event) => {
+                    self.send();
+                    return Next::Event(event);
                 }
-                Step::Event(event) => return Next::Event(event),
-                Step::Wait(deadline) => return Next::Wait(deadline),
+                Step::Wait(deadline) => {
+                    if !self.has_more() {
+                        self.send();
+                    }
+                    return Next::Wait(deadline);
+                }
             }
         }
     }
 
-    /// Takes in a datagram of the next socket that has one. `None` if there is nothing more for now,
-    /// else whether the machine heeded it and is to be stepped.
+    /// What stands in the outbox's place is to go out over the socket that is meant.
+    fn post(&mut self, transmit: &Transmit) {
+        let family = Family::of(&transmit.to);
+        let is_meant = |row: &Row<S>| match transmit.from {
+            Some(local) => row.local == local,
+            None => Family::of(&row.local) == family,
+        };
+        if let Some(index) = self.sockets.iter().position(is_meant) {
+            self.outbox.push(transmit.to, transmit.len, index);
+            if self.outbox.is_full() {
+                self.send();
+            }
+        }
+    }
+
+    /// What cannot be sent is as good as lost on the way: the machine repeats.
+    fn send(&mut self) {
+        let sockets = &self.sockets;
+        self.outbox.send(|index| sockets.get(index).map(|row| &row.socket));
+    }
+
+    /// Takes in a datagram: one at hand, else of the next socket that has some. `None` if there is
+    /// nothing more for now, else whether the machine heeded it and is to be stepped.
     pub fn receive(&mut self) -> Option<bool> {
+        if !self.has_more() && !self.refill()? {
+            return Some(false);
+        }
+        let local = self.sockets.get(self.turn)?.local;
+        let (from, datagram) = self.inbox.next()?;
+        // What is mapped came over IPv4 to a socket for both: no machine can answer it.
+        let is_heeded = Family::of(&from) == Family::of(&local)
+            && !is_mapped(&from)
+            && self.machine.handle_datagram_at(self.present, local, from, datagram).is_ok();
+        if !is_heeded && !self.has_more() {
+            // Nobody is going to step: what others of the batch were answered must not wait.
+            self.send();
+        }
+        Some(is_heeded)
+    }
+
+    /// Takes what there is out of the next socket that has something. `None` if none has, false if
+    /// it was word of an earlier datagram.
+    fn refill(&mut self) -> Option<bool> {
         for _ in 0..self.sockets.len() {
             self.turn = (self.turn + 1) % self.sockets.len();
             let row = self.sockets.get_mut(self.turn).filter(|row| row.is_ready);
             let Some(row) = row else { continue };
-            match row.socket.recv_from(&mut self.inbox[..]) {
-                Ok((len, from)) => {
+            match self.inbox.fill(&row.socket, &row.local) {
+                Ok(may_have_more) => {
+                    row.is_ready = may_have_more;
                     row.vain = 0;
-                    // What is mapped came over IPv4 to a socket for both: no machine can answer it.
-                    if Family::of(&from) != Family::of(&row.local) || is_mapped(&from) {
-                        return Some(false);
-                    }
-                    let (local, now) = (row.local, self.now());
-                    let datagram = self.inbox.get(..len).unwrap_or_default();
-                    let taken = self.machine.handle_datagram_at(now, local, from, datagram);
-                    return Some(taken.is_ok());
+                    self.present = self.present.max(self.now());
+                    return Some(true);
                 }
                 // Somebody's port is closed: an ICMP message of an earlier datagram.
                 Err(error) if is_of_another(error.kind()) => return Some(false),

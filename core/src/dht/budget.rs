@@ -43,23 +43,21 @@ impl<L: List<Source>> Sources<L> {
         Self { rows, rate, key: random.next_u64() }
     }
 
-    /// Whether a source may be answered at `now`.
-    pub fn allows(&self, now: Instant, ip: IpAddr) -> bool {
+    /// Whether a source, by its [seat](Sources::seat), may be answered at `now`.
+    pub fn allows(&self, now: Instant, seat: Seat) -> bool {
         let Some(rate) = self.rate else { return true };
-        let (key, set) = self.locate(ip);
-        let set = self.rows.get(set..).unwrap_or_default().iter().take(Self::WAYS);
-        let mut known = set.filter(|row| row.key == key);
+        let set = self.rows.get(seat.set..).unwrap_or_default().iter().take(Self::WAYS);
+        let mut known = set.filter(|row| row.key == seat.key);
         known.all(|row| row.account.ready_at(rate) <= now.as_micros())
     }
 
     /// Charges a source for an answer.
-    pub fn spend(&mut self, now: Instant, ip: IpAddr) {
+    pub fn spend(&mut self, now: Instant, seat: Seat) {
         let Some(rate) = self.rate else { return };
-        let (key, set) = self.locate(ip);
-        let Some(set) = self.rows.get_mut(set..) else { return };
+        let Some(set) = self.rows.get_mut(seat.set..) else { return };
         let mut best: Option<&mut Source> = None;
         for row in set.iter_mut().take(Self::WAYS) {
-            if row.key == key {
+            if row.key == seat.key {
                 best = Some(row);
                 break;
             }
@@ -68,24 +66,37 @@ impl<L: List<Source>> Sources<L> {
             }
         }
         let Some(row) = best else { return };
-        if row.key != key {
-            *row = Source { key, account: Account::default() };
+        if row.key != seat.key {
+            *row = Source { key: seat.key, account: Account::default() };
         }
         row.account.take(now, rate);
     }
 
-    /// The fingerprint of a source, and where its set begins.
-    fn locate(&self, ip: IpAddr) -> (u32, usize) {
-        let mut hasher = SipHasher13::new_with_keys(self.key, 0);
-        match ip {
-            IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-            IpAddr::V6(ip) => hasher.write_u64((ip.to_bits() >> 64) as u64),
+    /// Where the budget of a source is, to be looked at and charged.
+    pub fn seat(&self, ip: IpAddr) -> Seat {
+        if self.rate.is_none() {
+            return Seat::default();
         }
-        let hash = hasher.finish();
+        let source = match ip {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
+        };
+        let hash = SipHasher13::new_with_keys(self.key, 0).hash(&source.to_le_bytes());
         let sets = (self.rows.len() / Self::WAYS).max(1) as u64;
+        // The upper half, as a fraction of all the sets.
+        let set = ((hash >> 32) * sets >> 32) as usize * Self::WAYS;
         // Zero marks a row that nobody has.
-        (hash as u32 | 1, (hash >> 32) as usize % sets as usize * Self::WAYS)
+        Seat { key: hash as u32 | 1, set }
     }
+}
+
+/// Where the budget of a source is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seat {
+    /// Its fingerprint.
+    key: u32,
+    /// Where its set begins.
+    set: usize,
 }
 
 /// How many distinct addresses may be contacted in a minute: home routers remember each for a

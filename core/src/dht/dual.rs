@@ -510,8 +510,11 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
             None => (&mut self.v4, &self.v6, place),
             Some(place) => (&mut self.v6, &self.v4, place),
         };
-        let home = homes.get_mut(place).filter(|home| !home.is_resting(now))?;
-        let other = others.iter().min_by_key(|home| home.node().standing());
+        let home = homes.get_mut(place).filter(|home| home.may_send(now))?;
+        let other = match &**others {
+            [one] => Some(one),
+            several => several.iter().min_by_key(|home| home.node().standing()),
+        };
         home.transmit(now, buffer, other.map(|home| home.node().table()))
     }
 }
@@ -553,11 +556,11 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
 
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         self.turn = self.turn.wrapping_add(1);
-        if self.homes().all(|home| home.is_resting(now)) {
-            return None;
-        }
-        self.help_each_other(now);
         let (count, first) = self.circle();
+        let is_resting = self.homes().all(|home| home.is_resting(now));
+        if !is_resting {
+            self.help_each_other(now);
+        }
         loop {
             for step in 0..count {
                 let sent = self.transmit(now, (first + step) % count, buffer);
@@ -566,7 +569,7 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
                 }
             }
             // Time that passed for one may have left something to the others.
-            if !self.help_each_other(now) {
+            if is_resting || !self.help_each_other(now) {
                 return None;
             }
         }

@@ -204,7 +204,7 @@ fn a_budget_is_exact_to_the_microsecond() {
 fn a_source_that_asks_too_much_is_alone_in_that() {
     let rate = Rate { per_second: 5, burst: 5 };
     let mut sources = Sources::new(Bounded::new(64), Some(rate), &mut random());
-    let (loud, quiet): (IpAddr, IpAddr) = ("5.5.5.5".parse().unwrap(), "5.5.5.6".parse().unwrap());
+    let [loud, quiet] = ["5.5.5.5", "5.5.5.6"].map(|ip| sources.seat(ip.parse().unwrap()));
     let answered = (0..100).filter(|_| {
         let allowed = sources.allows(at(50), loud);
         if allowed {
@@ -218,12 +218,12 @@ fn a_source_that_asks_too_much_is_alone_in_that() {
     // A /64 is one source.
     let six = |last: u16| IpAddr::from([0x2001, 1, 2, 3, 0, 0, 0, last]);
     for last in 0..5 {
-        sources.spend(at(50), six(last));
+        sources.spend(at(50), sources.seat(six(last)));
     }
-    assert!(!sources.allows(at(50), six(77)));
+    assert!(!sources.allows(at(50), sources.seat(six(77))));
     // A flood of others wins the loud one nothing but its place among those who used little.
     for n in 0..10_000usize {
-        sources.spend(at(50), addr(n).ip());
+        sources.spend(at(50), sources.seat(addr(n).ip()));
     }
     assert!(sources.allows(at(52), quiet));
 }

@@ -3,7 +3,9 @@
 //!
 //! A home *rests* from when its node had nothing to do until the node's deadline, or until somebody
 //! touches it: a datagram for one of many homes costs a look at that one. It is the law of patience
-//! that makes this right, so whatever changes a node goes through [`Home::node_mut`].
+//! that makes this right, so whatever changes a node goes through [`Home::node_mut`]. It rests while
+//! it replies, too: a server that is asked ten thousand times a second does not look each time
+//! whether there is something else to do.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -102,13 +104,22 @@ impl<S: Storage, R: CryptoRng> Home<S, R> {
         datagram: &[u8],
     ) -> Result<(), Ignored> {
         self.node.handle_datagram(now, from, datagram)?;
-        // What is ignored changes nothing, and wakes nobody.
-        self.node_mut();
+        // What is ignored changes nothing, and wakes nobody. Nor does a query that is answered, and
+        // no more: there is a reply to be sent, and what was to be done before, when it was.
+        if self.node.is_woken() {
+            self.node_mut();
+        }
         Ok(())
     }
 
     pub(super) fn is_resting(&self, now: Instant) -> bool {
         now < self.until
+    }
+
+    /// Whether there is something to send, as far as can be seen: a home that does not rest has to
+    /// look.
+    pub(super) fn may_send(&self, now: Instant) -> bool {
+        !self.is_resting(now) || self.node.has_replies()
     }
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
@@ -131,15 +142,18 @@ impl<S: Storage, R: CryptoRng> Home<S, R> {
         buffer: &mut Buffer,
         other: Option<&S::Table>,
     ) -> Option<Transmit> {
-        // Time that passes may make news.
-        self.is_quiet = false;
-        match self.node.transmit(now, buffer, other) {
-            Some(transmit) => Some(Transmit { from: self.local, ..transmit }),
-            None => {
+        let sent = if self.is_resting(now) {
+            self.node.reply_to_next(now, buffer, other)
+        } else {
+            // Time that passes may make news.
+            self.is_quiet = false;
+            let sent = self.node.transmit(now, buffer, other);
+            if sent.is_none() {
                 self.until = self.node.poll_timeout().unwrap_or(Instant::NEVER);
-                None
             }
-        }
+            sent
+        };
+        sent.map(|transmit| Transmit { from: self.local, ..transmit })
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

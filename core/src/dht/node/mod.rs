@@ -111,6 +111,9 @@ pub struct Node<S: Storage, R: CryptoRng> {
     untold: bool,
     /// Which search is served next.
     turn: usize,
+    /// The last datagram may have made work, news, or an earlier deadline: most queries make a reply
+    /// and nothing else.
+    is_woken: bool,
     /// A question waits for the budget until then.
     held: Option<Instant>,
     reachable: bool,
@@ -207,6 +210,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             stirred: false,
             untold: false,
             turn: 0,
+            is_woken: false,
             held: None,
             reachable: false,
             census: Census::default(),

@@ -37,6 +37,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), Ignored> {
+        self.is_woken = true;
         if Family::of(&from) != self.config.family || is_mapped(&from) {
             return Err(Ignored::Foreign);
         }
@@ -74,7 +75,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if datagram.len() > DATAGRAM_MAX {
             return Err(Ignored::Malformed);
         }
-        if !self.sources.allows(now, from.ip()) {
+        let seat = self.sources.seat(from.ip());
+        if !self.sources.allows(now, seat) {
             return Err(Ignored::OverLimit);
         }
         if self.replies.len() >= self.replies.capacity() {
@@ -86,9 +88,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let item = if self.items.keeps() { respond::judge_item(query, family) } else { None };
         let verdict =
             item.unwrap_or_else(|| respond::judge(query, from, family, S::Peers::SCRAPES));
-        self.sources.spend(now, from.ip());
+        self.sources.spend(now, seat);
         self.count_query(query.method);
 
+        let newcomers = self.newcomers.len();
         let sender = query.id().ok().map(|id| Contact { id, addr: from });
         let known = match sender {
             // A read-only node is served and forgotten (BEP 43).
@@ -142,6 +145,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 otherwise
             }
         };
+        self.is_woken = self.newcomers.len() != newcomers;
         let row = ReplyRow { to: from, transaction, room, kind };
         self.replies.push(row).map_err(|_| Ignored::Full)
     }

@@ -42,11 +42,37 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             None => self.send_settled(buffer).or_else(|| self.send_question(now, buffer)),
             some => some,
         };
-        if let Some(transmit) = &sent {
+        self.count(sent.as_ref());
+        sent
+    }
+
+    /// The next reply, and nothing else that may be due.
+    pub(crate) fn reply_to_next(
+        &mut self,
+        now: Instant,
+        buffer: &mut Buffer,
+        other: Option<&S::Table>,
+    ) -> Option<Transmit> {
+        let sent = self.send_reply(now, buffer, other);
+        self.count(sent.as_ref());
+        sent
+    }
+
+    /// Whether there are replies to be sent.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
+    /// Whether the last datagram may have made more than a reply.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.is_woken
+    }
+
+    fn count(&mut self, sent: Option<&Transmit>) {
+        if let Some(transmit) = sent {
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += transmit.len as u64;
         }
-        sent
     }
 
     /// The routing table, for the other node of a pair.
