@@ -1,45 +1,55 @@
-//! A node with a full routing table against a UDP echo, and on tinybt-smol against tinybt-std, in
+//! A node with a full routing table against UDP echoes, and on tinybt-smol against tinybt-std, in
 //! one run: `cargo bench --bench server`.
 //!
 //! One client keeps 64 questions outstanding with each in turn, in short rounds that alternate, so
-//! that whatever else the machine does hits both. Prints rates and the ratio of each kind.
+//! that whatever else the machine does hits all. There are two echoes that are fair: they wait with
+//! the same call as the node, receive and send with the same calls, as often, and answer with as
+//! many bytes. One takes as many datagrams as there are with each system call, as tinybt-std does
+//! where it can; the other one by one. Beside them the plainest: a socket that blocks and sends the
+//! question back. Ratios are of the time that a processor spends on an answer, the operating
+//! system's part included; in brackets those of the rates.
 #![allow(missing_docs, clippy::print_stdout)]
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use tinybt_core::dht::{Config, Dual, Heap};
 use tinybt_core::wire::krpc::{self, Envelope, Question};
-use tinybt_core::{Family, Id, InfoHash};
+use tinybt_core::{Family, InfoHash};
 use tinybt_std::Driver;
-use tinybt_tests::echo::{compare, echo};
+use tinybt_tests::echo::{Rate, Style, Target, compare, drive_one_by_one, echo, serve};
 use tinybt_tests::nodes::{fill, id, node};
 
 fn main() {
     let stop = Arc::new(AtomicBool::new(false));
-    let echo = echo(stop.clone());
-    let (server, id) = server(stop.clone(), drive);
-    let (smol, _) = self::server(stop.clone(), drive_on_smol);
+    let len = Arc::new(AtomicUsize::new(0));
+    let plain = echo(stop.clone(), Style::Blocking, Arc::default());
+    let [echo_one, echo_many] =
+        [Style::OneByOne, Style::Batched].map(|style| echo(stop.clone(), style, len.clone()));
+    let [one, many, smol] =
+        [drive_one_by_one as Drive, drive, drive_on_smol].map(|drive| server(stop.clone(), drive));
     let hash = InfoHash(*b"a swarm of 50 peers!");
-    let token = token(server, hash);
-    for port in 1..=50 {
-        let question = Question::AnnouncePeer {
-            info_hash: hash,
-            port,
-            implied_port: false,
-            token: &token,
-            seed: false,
-        };
-        ask(server, &question);
+    for node in [&one, &many, &smol] {
+        let token = token(node.addr, hash);
+        for port in 1..=50 {
+            let question = Question::AnnouncePeer {
+                info_hash: hash,
+                port,
+                implied_port: false,
+                token: &token,
+                seed: false,
+            };
+            ask(node.addr, &question);
+        }
     }
     let target = |seed| tinybt_tests::nodes::id(5, seed);
     let empty = |seed| InfoHash(target(seed).0);
     let peers =
         |info_hash| Question::GetPeers { info_hash, want: None, no_seed: false, scrape: false };
-    println!("a node {id} with {} nodes in its table", 160);
+    println!("nodes with 160 others in their tables");
     for (name, question) in [
         ("ping", Question::Ping),
         ("find_node", Question::FindNode { target: target(1), want: None }),
@@ -47,18 +57,29 @@ fn main() {
         ("get_peers, 50 peers", peers(hash)),
     ] {
         let query = encode(&question);
-        let (served, echoed) = compare(server, echo, &query);
-        println!(
-            "{name}: {served:.0} a second, echo of the question {echoed:.0}, ratio {:.2}",
-            served / echoed
-        );
-        let (awaited, waited) = compare(smol, server, &query);
-        println!(
-            "  on smol: {awaited:.0} a second, on std {waited:.0}, ratio {:.2}",
-            awaited / waited
-        );
+        let answer = ask(many.addr, &question).len();
+        len.store(answer, Ordering::Relaxed);
+        let targets = [&many, &echo_many, &one, &echo_one, &plain, &smol];
+        let [many, echo_many, one, echo_one, plain, smol] = compare(targets, &query);
+        println!("{name}: {} bytes, answered with {answer}", query.len());
+        print("against the echo, several at once", many, echo_many);
+        print("against the echo, one by one", one, echo_one);
+        print("against the plain echo of the question", many, plain);
+        print("tinybt-smol against tinybt-std", smol, many);
     }
     stop.store(true, Ordering::Relaxed);
+}
+
+fn print(what: &str, served: Rate, other: Rate) {
+    println!(
+        "  {what}: {:.2} µs, {:.2} µs, ratio {:.2} ({:.0} a second, {:.0}, {:.2})",
+        served.micros,
+        other.micros,
+        other.micros / served.micros,
+        served.per_second,
+        other.per_second,
+        served.per_second / other.per_second
+    );
 }
 
 fn encode(question: &Question<'_>) -> Vec<u8> {
@@ -91,30 +112,25 @@ fn token(server: SocketAddr, info_hash: InfoHash) -> Vec<u8> {
 
 type Served = Dual<Heap, ChaCha8Rng>;
 
-fn server(
-    stop: Arc<AtomicBool>,
-    drive: fn(Served, UdpSocket, Arc<AtomicBool>),
-) -> (SocketAddr, Id) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = socket.local_addr().unwrap();
+type Drive = fn(Served, UdpSocket, &AtomicBool);
+
+fn server(stop: Arc<AtomicBool>, drive: Drive) -> Target {
     let mut config = Config::private(Family::V4);
     // Nothing but answers is to be measured.
     config.upkeep.bootstrap = false;
     let mut node = node(3, config);
-    let own = node.id();
     fill(&mut node);
-    std::thread::spawn(move || drive(Dual::new(Some(node), None), socket, stop));
-    (addr, own)
+    serve(move |socket| drive(Dual::new(Some(node), None), socket, &stop))
 }
 
-fn drive(served: Served, socket: UdpSocket, stop: Arc<AtomicBool>) {
+fn drive(served: Served, socket: UdpSocket, stop: &AtomicBool) {
     let mut driver = Driver::new(served, vec![socket]).unwrap();
     while !stop.load(Ordering::Relaxed) {
         driver.turn(|_, _, _| {}).unwrap();
     }
 }
 
-fn drive_on_smol(served: Served, socket: UdpSocket, _: Arc<AtomicBool>) {
+fn drive_on_smol(served: Served, socket: UdpSocket, _: &AtomicBool) {
     let mut driver = tinybt_smol::Driver::new(served, vec![socket]).unwrap();
     smol::block_on(async {
         loop {

@@ -18,7 +18,7 @@ use tinybt_core::wire::udp_tracker::{
 use tinybt_core::{Announce, InfoHash, Instant, Machine, PeerId, Step, buffer};
 use tinybt_std::Driver;
 use tinybt_tests::counting::{Counting, allocations};
-use tinybt_tests::echo::{compare, echo};
+use tinybt_tests::echo::{Style, Target, compare, echo, serve};
 use tinybt_tests::tracker_subjects::{announce, answer, trackers};
 
 #[global_allocator]
@@ -111,9 +111,9 @@ fn resident() -> usize {
 /// The small tracker with 1,000 swarms of 100.
 fn server() {
     let stop = Arc::new(AtomicBool::new(false));
-    let echo = echo(stop.clone());
-    let addr = serve(stop.clone());
-    let connection = connect(addr);
+    let echo = echo(stop.clone(), Style::Batched, Arc::default());
+    let server = serve_swarms(stop.clone());
+    let connection = connect(server.addr);
     let url = UrlData::Plain(b"");
     let mut announce = Announce::new(hash(9), PeerId([9; 20]), 1, 6881);
     announce.num_want = Some(50);
@@ -125,10 +125,13 @@ fn server() {
     ] {
         let mut question = vec![0; 200];
         let len = encode_request(&mut question, 5, &request).unwrap();
-        let (served, echoed) = compare(addr, echo, &question[..len]);
+        let [served, echoed] = compare([&server, &echo], &question[..len]);
         println!(
-            "{name}: {served:.0} a second, echo of the question {echoed:.0}, ratio {:.2}",
-            served / echoed
+            "{name}: {:.0} a second, echo of the question {:.0}, ratio {:.2}; of time {:.2}",
+            served.per_second,
+            echoed.per_second,
+            served.per_second / echoed.per_second,
+            echoed.micros / served.micros
         );
     }
     stop.store(true, Ordering::Relaxed);
@@ -140,9 +143,7 @@ fn hash(swarm: u32) -> InfoHash {
     InfoHash(bytes)
 }
 
-fn serve(stop: Arc<AtomicBool>) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let addr = socket.local_addr().unwrap();
+fn serve_swarms(stop: Arc<AtomicBool>) -> Target {
     let mut registry = Registry::new(RegistryLimits::default());
     let now = Instant::from_secs(86_400);
     for swarm in 0..1_000u32 {
@@ -153,14 +154,13 @@ fn serve(stop: Arc<AtomicBool>) -> SocketAddr {
             registry.announce(now, [20, peer, 0, 1].into(), &announce);
         }
     }
-    std::thread::spawn(move || {
+    serve(move |socket| {
         let machine = UdpServer::new(registry, ChaCha8Rng::seed_from_u64(1));
         let mut driver = Driver::new(machine, vec![socket]).unwrap();
         while !stop.load(Ordering::Relaxed) {
             driver.turn(|_, _, event| match event {}).unwrap();
         }
-    });
-    addr
+    })
 }
 
 fn connect(server: SocketAddr) -> u64 {
