@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod allocation_wire;
+mod batch;
 mod bloom;
 mod bounds;
 mod citizen;

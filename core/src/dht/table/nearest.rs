@@ -60,42 +60,40 @@ impl<'a, const N: usize> Nearest<'a, N> {
     fn offer(&mut self, start: usize, entry: &'a Entry) {
         let key = self.head ^ head(entry.contact.id);
         if self.found.is_full() {
-            if self.found.len() == start {
-                return;
-            }
             match self.found.last() {
-                Some(last) if self.is_nearer(key, entry, *last) => self.found.pop(),
+                Some(last) if self.found.len() > start && self.is_nearer((key, entry), *last) => {
+                    self.found.pop()
+                }
                 _ => return,
             };
         }
-        let mut at = self.found.len();
-        while at > start {
-            match self.found.get(at - 1) {
-                Some(known) if self.is_nearer(key, entry, *known) => at -= 1,
-                _ => break,
-            }
-        }
-        let _ = self.found.insert(at, (key, entry));
+        let at = self.found.len();
+        let _ = self.found.push((key, entry));
+        self.settle(start, at);
     }
 
     #[inline]
-    fn is_nearer(&self, key: u64, entry: &Entry, than: (u64, &Entry)) -> bool {
-        key < than.0
-            || key == than.0
-                && entry.contact.id.distance(self.target) < than.1.contact.id.distance(self.target)
+    fn is_nearer(&self, one: (u64, &Entry), than: (u64, &Entry)) -> bool {
+        let distance = |entry: &Entry| entry.contact.id.distance(self.target);
+        one.0 < than.0 || one.0 == than.0 && distance(one.1) < distance(than.1)
+    }
+
+    /// Brings what stands at a place to where it belongs among those before it, from `start` on.
+    #[inline]
+    fn settle(&mut self, start: usize, mut at: usize) {
+        while at > start
+            && let Some([before, here]) = self.found.get(at - 1..=at)
+            && self.is_nearer(*here, *before)
+        {
+            self.found.swap(at - 1, at);
+            at -= 1;
+        }
     }
 
     /// By insertion: they are few, and a sort for many is two kilobytes of a firmware.
     fn sort(&mut self) {
         for end in 1..self.found.len() {
-            let mut at = end;
-            while at > 0
-                && let Some([(before, other), (key, entry)]) = self.found.get(at - 1..=at)
-                && self.is_nearer(*key, entry, (*before, other))
-            {
-                self.found.swap(at - 1, at);
-                at -= 1;
-            }
+            self.settle(0, end);
         }
     }
 
