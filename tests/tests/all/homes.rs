@@ -520,3 +520,51 @@ fn the_same_seed_is_the_same_network() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn a_home_that_replies_does_what_else_is_to_be_done() {
+    let mut config = Config::private(Family::V4);
+    config.upkeep.bootstrap = false;
+    let mut node = node(1, config);
+    tinybt_tests::nodes::fill(&mut node);
+    let mut dual: Homes = Dual::new(Some(node), None);
+    let mut now = Instant::from_secs(86_400);
+    let mut out = buffer();
+    let mut drain = |dual: &mut Homes, now| {
+        let mut sent = Vec::new();
+        loop {
+            match dual.step(now, &mut out) {
+                Step::Send(transmit) => sent.push((transmit.to, out[..transmit.len].to_vec())),
+                Step::Event(_) => {}
+                Step::Wait(deadline) => return (sent, deadline),
+            }
+        }
+    };
+    let (_, due) = drain(&mut dual, now);
+    let due = due.expect("the table is looked after");
+    // Whoever only looks is answered, several at once too, and moves nothing.
+    let read_only = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping2:roi1e1:t2:aa1:y1:qe";
+    for asker in 0..3 {
+        dual.handle_datagram(now, addr(70_000 + asker), read_only).unwrap();
+    }
+    let (replies, then) = drain(&mut dual, now);
+    let receivers: BTreeSet<_> = replies.iter().map(|(to, _)| *to).collect();
+    assert_eq!(receivers, (0..3).map(|asker| addr(70_000 + asker)).collect());
+    assert_eq!((replies.len(), then), (3, Some(due)));
+    // Whoever may be worth knowing is asked at once, behind the reply. Nobody at a distance that
+    // is rare is known.
+    let mut near = dual.node(Family::V4).unwrap().id();
+    near.0[19] ^= 1;
+    let stranger = [&b"d1:ad2:id20:"[..], &near.0, b"e1:q4:ping1:t2:aa1:y1:qe"].concat();
+    dual.handle_datagram(now, addr(70_009), &stranger).unwrap();
+    let (sent, _) = drain(&mut dual, now);
+    assert_eq!(sent.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [addr(70_009); 2]);
+    // What is due while somebody is answered is done as well, and nothing before.
+    now = Instant::from_micros(due.as_micros() - 1);
+    dual.handle_datagram(now, addr(70_001), read_only).unwrap();
+    assert_eq!(drain(&mut dual, now).0.iter().filter(|(to, _)| *to == addr(70_001)).count(), 1);
+    dual.handle_datagram(due, addr(70_001), read_only).unwrap();
+    let (sent, then) = drain(&mut dual, due);
+    assert!(sent.len() > 1, "the reply, and a question of upkeep");
+    assert!(then.is_some_and(|then| then > due));
+}
