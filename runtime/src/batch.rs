@@ -12,8 +12,8 @@ use tinybt_core::{Buffer, buffer};
 use crate::mmsg;
 use crate::socket::Socket;
 
-/// Datagrams received or sent at once, at most. Twice as many are 2 % faster, and whoever comes
-/// first waits for the others to be read.
+/// Datagrams received or sent at once, at most: half of what a driver takes in before others have
+/// their turn.
 pub const BATCH: usize = 32;
 
 /// The largest datagram there is.
@@ -71,7 +71,7 @@ impl Inbox {
     }
 
     /// The next datagram, and whose it is.
-    pub fn next(&mut self) -> Option<(SocketAddr, &[u8])> {
+    pub fn pop(&mut self) -> Option<(SocketAddr, &[u8])> {
         let (from, len) = *self.heads.get(self.read)?;
         let begin = self.read * STRIDE;
         self.read += 1;

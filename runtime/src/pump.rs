@@ -167,7 +167,7 @@ impl<M: Machine, S: Socket> Pump<M, S> {
             return Some(false);
         }
         let local = self.sockets.get(self.turn)?.local;
-        let (from, datagram) = self.inbox.next()?;
+        let (from, datagram) = self.inbox.pop()?;
         // What is mapped came over IPv4 to a socket for both: no machine can answer it.
         let is_heeded = Family::of(&from) == Family::of(&local)
             && !is_mapped(&from)

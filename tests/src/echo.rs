@@ -89,7 +89,7 @@ fn measure(target: &Target, question: &[u8]) -> Rate {
         let mut came = usize::from(socket.recv(&mut first).is_ok());
         socket.set_nonblocking(true).unwrap();
         if inbox.fill(&socket, &local).is_ok() {
-            came += iter::from_fn(|| inbox.next().map(drop)).count();
+            came += iter::from_fn(|| inbox.pop().map(drop)).count();
         }
         socket.set_nonblocking(false).unwrap();
         count += came as u64;
@@ -159,7 +159,7 @@ pub fn echo(stop: Arc<AtomicBool>, style: Style, len: Arc<AtomicUsize>) -> Targe
             wait_and(&socket, &stop, || {
                 for _ in 0..TURN / BATCH {
                     let Ok(may_have_more) = inbox.fill(&socket, &local) else { return false };
-                    while let Some((from, datagram)) = inbox.next() {
+                    while let Some((from, datagram)) = inbox.pop() {
                         let len = datagram.len();
                         outbox.place()[..len].copy_from_slice(datagram);
                         outbox.push(from, answer(len), 0);

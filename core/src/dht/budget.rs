@@ -3,7 +3,6 @@
 //! As [`crate::budget`] they are asked first and charged when something is really sent. Know time
 //! and addresses.
 
-use core::hash::Hasher;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -81,10 +80,10 @@ impl<L: List<Source>> Sources<L> {
             IpAddr::V4(ip) => u64::from(ip.to_bits()),
             IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
         };
-        let hash = SipHasher13::new_with_keys(self.key, 0).hash(&source.to_le_bytes());
+        let hash = hash(self.key, &source.to_le_bytes());
         let sets = (self.rows.len() / Self::WAYS).max(1) as u64;
         // The upper half, as a fraction of all the sets.
-        let set = ((hash >> 32) * sets >> 32) as usize * Self::WAYS;
+        let set = (((hash >> 32) * sets) >> 32) as usize * Self::WAYS;
         // Zero marks a row that nobody has.
         Seat { key: hash as u32 | 1, set }
     }
@@ -169,13 +168,20 @@ impl Destinations {
 
     /// Where an address falls: a word, and a bit in it.
     fn place(addr: &SocketAddr) -> (usize, u64) {
-        let mut hasher = SipHasher13::new();
-        match addr.ip() {
-            IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
-            IpAddr::V6(ip) => hasher.write_u128(ip.to_bits()),
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        let mut bytes = [0; 18];
+        if let Some((head, tail)) = bytes.split_first_chunk_mut() {
+            *head = ip.to_le_bytes();
+            tail.copy_from_slice(&addr.port().to_le_bytes());
         }
-        hasher.write_u16(addr.port());
-        let hash = hasher.finish();
+        let hash = hash(0, &bytes);
         ((hash >> 6) as usize % Self::WORDS, 1 << (hash & 63))
     }
+}
+
+fn hash(key: u64, bytes: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(key, 0).hash(bytes)
 }

@@ -38,7 +38,7 @@ fn take(socket: &UdpSocket, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
     let mut taken = Vec::new();
     for _ in 0..TRIES {
         let _ = inbox.fill(socket, &local);
-        while let Some((from, datagram)) = inbox.next() {
+        while let Some((from, datagram)) = inbox.pop() {
             taken.push((from, datagram.to_vec()));
         }
         if taken.len() >= count {

@@ -79,7 +79,6 @@ impl<'a, const N: usize> Nearest<'a, N> {
     }
 
     /// Brings what stands at a place to where it belongs among those before it, from `start` on.
-    #[inline]
     fn settle(&mut self, start: usize, mut at: usize) {
         while at > start
             && let Some([before, here]) = self.found.get(at - 1..=at)
