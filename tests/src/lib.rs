@@ -16,6 +16,7 @@ pub mod laws;
 pub mod loopback;
 pub mod net;
 pub mod nodes;
+pub mod population;
 pub mod script;
 pub mod subjects;
 pub mod tiers_model;

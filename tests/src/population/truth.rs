@@ -1,0 +1,106 @@
+//! What the all-knowing know: who is there, in order of id.
+
+use tinybt_core::Id;
+
+/// Nodes by id.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    sorted: Vec<(Id, u32)>,
+}
+
+impl Truth {
+    /// Of these nodes, each with its number.
+    pub fn new(nodes: impl Iterator<Item = (Id, u32)>) -> Self {
+        let mut sorted: Vec<_> = nodes.collect();
+        sorted.sort_unstable_by_key(|(id, _)| id.0);
+        Self { sorted }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
+    /// The `count` closest to a target, closest first.
+    pub fn closest(&self, target: Id, count: usize) -> Vec<(Id, u32)> {
+        let mut found = Vec::with_capacity(count);
+        visit(&self.sorted, target, 0, &mut |node| {
+            found.push(node);
+            found.len() < count
+        });
+        found
+    }
+
+    /// For each number of leading bits that one may share with `own`, those that share exactly so
+    /// many; the last ones that are left, once they are no more than `few`, come together.
+    pub fn by_prefix(&self, own: Id, few: usize) -> Vec<&[(Id, u32)]> {
+        let mut parts = Vec::new();
+        let mut rest = &self.sorted[..];
+        let mut bit = 0;
+        while rest.len() > few && bit < 160 {
+            let (zeros, ones) = split(rest, bit);
+            let (near, far) = if has(own, bit) { (ones, zeros) } else { (zeros, ones) };
+            parts.push(far);
+            rest = near;
+            bit += 1;
+        }
+        parts.push(rest);
+        parts
+    }
+}
+
+fn has(id: Id, bit: usize) -> bool {
+    id.0[bit / 8] & (0x80 >> (bit % 8)) != 0
+}
+
+/// Those without and those with a bit; all that share the bits before it.
+fn split(nodes: &[(Id, u32)], bit: usize) -> (&[(Id, u32)], &[(Id, u32)]) {
+    nodes.split_at(nodes.partition_point(|(id, _)| !has(*id, bit)))
+}
+
+/// Nodes in order of distance, as long as `more` says so. Returns whether it still does.
+fn visit(
+    nodes: &[(Id, u32)],
+    target: Id,
+    bit: usize,
+    more: &mut impl FnMut((Id, u32)) -> bool,
+) -> bool {
+    match nodes {
+        [] => true,
+        [only] => more(*only),
+        _ if bit == 160 => nodes.iter().all(|node| more(*node)),
+        _ => {
+            let (zeros, ones) = split(nodes, bit);
+            let (near, far) = if has(target, bit) { (ones, zeros) } else { (zeros, ones) };
+            visit(near, target, bit + 1, more) && visit(far, target, bit + 1, more)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::id;
+
+    #[test]
+    fn the_closest_are_those_of_a_sort() {
+        let all: Vec<(Id, u32)> = (0..500).map(|index| (id(1, index), index as u32)).collect();
+        let truth = Truth::new(all.iter().copied());
+        for round in 0..50 {
+            let target = id(2, round);
+            let mut sorted = all.clone();
+            sorted.sort_by_key(|(id, _)| id.distance(target));
+            assert_eq!(truth.closest(target, 8), sorted[..8]);
+            let parts = truth.by_prefix(target, 8);
+            assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 500);
+            for (bit, part) in parts[..parts.len() - 1].iter().enumerate() {
+                assert!(part.iter().all(|n| n.0.distance(target).leading_zeros() == bit as u32));
+            }
+        }
+    }
+}
