@@ -59,7 +59,7 @@ pub trait List<T>: DerefMut<Target = [T]> {
     }
 }
 
-impl<T, const N: usize> List<T> for heapless::Vec<T, N> {
+impl<T, L: heapless::LenType, const N: usize> List<T> for heapless::Vec<T, N, L> {
     fn capacity(&self) -> usize {
         N
     }

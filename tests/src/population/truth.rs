@@ -81,26 +81,3 @@ fn visit(
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nodes::id;
-
-    #[test]
-    fn the_closest_are_those_of_a_sort() {
-        let all: Vec<(Id, u32)> = (0..500).map(|index| (id(1, index), index as u32)).collect();
-        let truth = Truth::new(all.iter().copied());
-        for round in 0..50 {
-            let target = id(2, round);
-            let mut sorted = all.clone();
-            sorted.sort_by_key(|(id, _)| id.distance(target));
-            assert_eq!(truth.closest(target, 8), sorted[..8]);
-            let parts = truth.by_prefix(target, 8);
-            assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), 500);
-            for (bit, part) in parts[..parts.len() - 1].iter().enumerate() {
-                assert!(part.iter().all(|n| n.0.distance(target).leading_zeros() == bit as u32));
-            }
-        }
-    }
-}
