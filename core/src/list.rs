@@ -88,6 +88,12 @@ impl<T, L: heapless::LenType, const N: usize> List<T> for heapless::Vec<T, N, L>
 #[cfg(feature = "alloc")]
 pub use on_the_heap::{Bounded, Few};
 
+/// A short list that is mostly empty: allocated as it fills where there is an allocator, else inline.
+#[cfg(feature = "alloc")]
+pub(crate) type Spare<T, const N: usize> = Few<T, N>;
+#[cfg(not(feature = "alloc"))]
+pub(crate) type Spare<T, const N: usize> = heapless::Vec<T, N>;
+
 #[cfg(feature = "alloc")]
 mod on_the_heap {
     use alloc::vec::Vec;

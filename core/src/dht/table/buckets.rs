@@ -299,7 +299,7 @@ where
         }
     }
 
-    fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration, proof: Proof) -> bool {
+    fn answered(&mut self, now: Instant, contact: Contact, _: Duration, proof: Proof) -> bool {
         if contact.id == self.own {
             return false;
         }
@@ -307,7 +307,6 @@ where
             contact,
             heard: now,
             asked: Instant::EPOCH,
-            rtt_ms: u16::try_from(rtt.as_millis()).unwrap_or(u16::MAX),
             silences: 0,
             proof,
             answered: true,
@@ -376,7 +375,6 @@ where
             contact,
             heard: now,
             asked: Instant::EPOCH,
-            rtt_ms: 0,
             silences: 0,
             proof,
             answered: true,
@@ -400,7 +398,6 @@ where
                 contact,
                 heard: Instant::EPOCH,
                 asked: Instant::EPOCH,
-                rtt_ms: 0,
                 silences: 0,
                 proof: if fits { Proof::Verified } else { Proof::Unverified },
                 answered: false,
