@@ -133,9 +133,8 @@ impl Population {
             let (here, seed) = (addr(index), population.settings.seed);
             let link = &population.network.link;
             let way = |to| {
-                let there = known.iter().find(|(_, index)| addr(*index as usize) == to);
-                let id = there.map_or(Id([0; 20]), |(id, _)| *id);
-                (id, 2 * link.delay.between(seed, here, to))
+                let there = addrs.iter().position(|addr| *addr == to).map(|place| known[place].0);
+                (there.unwrap_or_default(), 2 * link.delay.between(seed, here, to))
             };
             plant::introduce(&mut node, now, here, &addrs, &mut random, way, &mut buffer);
             population.put(index, node);

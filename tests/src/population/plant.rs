@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand_core::Rng;
-use tinybt_core::limits::K;
+use tinybt_core::limits::{K, VOTES_MAX};
 use tinybt_core::wire::krpc::{self, Answer, Envelope};
 use tinybt_core::{Buffer, Id, Instant, Machine, Step};
 
@@ -57,9 +57,11 @@ pub(super) fn introduce(
     // The last answers come before the present.
     let each = (SPAN - Duration::from_secs(5)) / known.len().max(1) as u32;
     for (index, addr) in known.iter().enumerate() {
+        // Enough votes on its address (BEP 42): counting them is half of the work.
+        let external = Some(own).filter(|_| index < VOTES_MAX);
         let mut at = begin + each * index as u32 + each.mul_f64(uniform(random) / 2.0);
         node.add_node(*addr);
-        while let Step::Event(_) | Step::Send(_) = step(node, &mut at, own, &way, buffer) {}
+        while let Step::Event(_) | Step::Send(_) = step(node, &mut at, external, &way, buffer) {}
     }
 }
 
@@ -67,7 +69,7 @@ pub(super) fn introduce(
 fn step(
     node: &mut SimNode,
     at: &mut Instant,
-    own: SocketAddr,
+    external: Option<SocketAddr>,
     way: &impl Fn(SocketAddr) -> (Id, Duration),
     buffer: &mut Buffer,
 ) -> Step<tinybt_core::dht::Event> {
@@ -78,7 +80,7 @@ fn step(
             transaction: message.transaction,
             version: None,
             read_only: false,
-            external: Some(own),
+            external,
         };
         let (id, rtt) = way(transmit.to);
         let answer = Answer { id, ..Answer::default() };
