@@ -38,7 +38,7 @@ pub use self::churn::{Churn, Spread};
 pub use self::dice::Dice;
 pub use self::plant::SPAN;
 pub use self::probe::{Percentiles, Report};
-pub use self::truth::Truth;
+pub use self::truth::{Numbered, Truth};
 
 /// A node of a population.
 pub type SimNode = Node<Heap, Dice>;

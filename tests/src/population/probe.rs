@@ -12,7 +12,7 @@ use tinybt_core::dht::{End, Event, LookupId, Outcome, Port};
 use tinybt_core::limits::K;
 use tinybt_core::{Id, InfoHash, Instant};
 
-use super::{Member, Population, SimNode};
+use super::{Member, Numbered, Population, SimNode};
 use crate::nodes::addr;
 
 /// Announces of each swarm.
@@ -174,12 +174,14 @@ fn note(probes: &Probes, now: Instant, host: SocketAddr, node: &mut SimNode, eve
 }
 
 type Key = (SocketAddr, LookupId);
+/// A lookup, if it began, and the truth then.
+type Looked = (Option<Key>, Vec<Numbered>);
 
 fn tally(
     probes: &HashMap<Key, Probe>,
     announces: &[Key],
     announced: &[HashSet<(Key, SocketAddr)>],
-    looked: &[(Option<Key>, Vec<(Id, u32)>)],
+    looked: &[Looked],
 ) -> Report {
     let mut report = Report::default();
     let (mut first, mut done, mut packets) = (Vec::new(), Vec::new(), Vec::new());

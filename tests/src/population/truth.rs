@@ -2,15 +2,18 @@
 
 use tinybt_core::Id;
 
+/// A node's id, and its number.
+pub type Numbered = (Id, u32);
+
 /// Nodes by id.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
-    sorted: Vec<(Id, u32)>,
+    sorted: Vec<Numbered>,
 }
 
 impl Truth {
     /// Of these nodes, each with its number.
-    pub fn new(nodes: impl Iterator<Item = (Id, u32)>) -> Self {
+    pub fn new(nodes: impl Iterator<Item = Numbered>) -> Self {
         let mut sorted: Vec<_> = nodes.collect();
         sorted.sort_unstable_by_key(|(id, _)| id.0);
         Self { sorted }
@@ -27,7 +30,7 @@ impl Truth {
     }
 
     /// The `count` closest to a target, closest first.
-    pub fn closest(&self, target: Id, count: usize) -> Vec<(Id, u32)> {
+    pub fn closest(&self, target: Id, count: usize) -> Vec<Numbered> {
         let mut found = Vec::with_capacity(count);
         visit(&self.sorted, target, 0, &mut |node| {
             found.push(node);
@@ -38,7 +41,7 @@ impl Truth {
 
     /// For each number of leading bits that one may share with `own`, those that share exactly so
     /// many; the last ones that are left, once they are no more than `few`, come together.
-    pub fn by_prefix(&self, own: Id, few: usize) -> Vec<&[(Id, u32)]> {
+    pub fn by_prefix(&self, own: Id, few: usize) -> Vec<&[Numbered]> {
         let mut parts = Vec::new();
         let mut rest = &self.sorted[..];
         let mut bit = 0;
@@ -59,16 +62,16 @@ fn has(id: Id, bit: usize) -> bool {
 }
 
 /// Those without and those with a bit; all that share the bits before it.
-fn split(nodes: &[(Id, u32)], bit: usize) -> (&[(Id, u32)], &[(Id, u32)]) {
+fn split(nodes: &[Numbered], bit: usize) -> (&[Numbered], &[Numbered]) {
     nodes.split_at(nodes.partition_point(|(id, _)| !has(*id, bit)))
 }
 
 /// Nodes in order of distance, as long as `more` says so. Returns whether it still does.
 fn visit(
-    nodes: &[(Id, u32)],
+    nodes: &[Numbered],
     target: Id,
     bit: usize,
-    more: &mut impl FnMut((Id, u32)) -> bool,
+    more: &mut impl FnMut(Numbered) -> bool,
 ) -> bool {
     match nodes {
         [] => true,
