@@ -30,8 +30,3 @@ pub fn random() -> Result<ChaCha12Rng, getrandom::Error> {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
-
-/// What the page on the simulator shows compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/SIMULATOR.md")]
-struct Simulator;

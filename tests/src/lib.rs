@@ -22,3 +22,8 @@ pub mod subjects;
 pub mod tiers_model;
 pub mod tracker_subjects;
 pub mod world;
+
+/// What the page on the simulator shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/SIMULATOR.md")]
+struct Simulator;
