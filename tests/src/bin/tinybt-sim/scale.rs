@@ -104,7 +104,8 @@ pub(crate) fn run(args: &Args) {
 
     if args.check {
         let closest = report.closest_answered as f64 / report.closest.max(1) as f64;
-        assert!(closest >= 0.985, "{closest} of the closest answered");
+        // 7.8 of 8, with 2 % loss.
+        assert!(closest >= 0.970, "{closest} of the closest answered");
         let found = report.peers_found as f64 / report.peers_announced.max(1) as f64;
         assert!(found >= 0.999, "{found} of the peers were found");
         assert_eq!(report.complete, args.lookups, "all lookups end");
