@@ -2,6 +2,9 @@
 //! tests. One announces a torrent to another, the third finds it; and since nothing is random but
 //! what the seed makes so, the same happens every time, to the byte.
 //!
+//! This is the loop by hand. Whoever wants loss, NATs, clocks that leap and nodes by the hundred
+//! thousand finds them in `tinybt_tests::net` and the example `population`.
+//!
 //! ```text
 //! cargo run -p tinybt-examples --example virtual_time
 //! ```

@@ -24,13 +24,15 @@ pub struct Row<T> {
 pub struct Rows<T, L: List<Row<T>>> {
     list: L,
     len: usize,
+    /// Of the next tenant, whatever its place.
+    generation: u32,
     kind: PhantomData<T>,
 }
 
 impl<T, L: List<Row<T>>> Rows<T, L> {
     /// No rows yet, as many places as the empty `list` has (at most 65,536).
     pub fn new(list: L) -> Self {
-        Self { list, len: 0, kind: PhantomData }
+        Self { list, len: 0, generation: 0, kind: PhantomData }
     }
 
     /// How many places are taken.
@@ -57,23 +59,24 @@ impl<T, L: List<Row<T>>> Rows<T, L> {
         if self.is_full() {
             return Err(value);
         }
+        let generation = self.generation;
+        self.generation = generation.wrapping_add(1);
         if let Some((index, row)) =
             self.list.iter_mut().enumerate().find(|(_, row)| row.value.is_none())
         {
-            row.generation = row.generation.wrapping_add(1);
-            row.value = Some(value);
+            *row = Row { generation, value: Some(value) };
             self.len += 1;
-            return Ok(Handle { index: index as u16, generation: row.generation });
+            return Ok(Handle { index: index as u16, generation });
         }
         let index = self.list.len() as u16;
-        match self.list.push(Row { generation: 0, value: Some(value) }) {
+        match self.list.push(Row { generation, value: Some(value) }) {
             Ok(()) => {
                 self.len += 1;
-                Ok(Handle { index, generation: 0 })
+                Ok(Handle { index, generation })
             }
             Err(Row { value: Some(value), .. }) => Err(value),
             // A row made two lines above has its value.
-            Err(Row { value: None, .. }) => Ok(Handle { index, generation: 0 }),
+            Err(Row { value: None, .. }) => Ok(Handle { index, generation }),
         }
     }
 
@@ -97,6 +100,7 @@ impl<T, L: List<Row<T>>> Rows<T, L> {
         }
         let value = row.value.take()?;
         self.len -= 1;
+        self.list.trim(|row| row.value.is_none());
         Some(value)
     }
 

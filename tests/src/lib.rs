@@ -16,8 +16,14 @@ pub mod laws;
 pub mod loopback;
 pub mod net;
 pub mod nodes;
+pub mod population;
 pub mod script;
 pub mod subjects;
 pub mod tiers_model;
 pub mod tracker_subjects;
 pub mod world;
+
+/// What the page on the simulator shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/SIMULATOR.md")]
+struct Simulator;

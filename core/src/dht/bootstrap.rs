@@ -9,17 +9,16 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use heapless::Vec;
-
 use crate::dht::stats::Health;
 use crate::limits::SOURCES_MAX;
+use crate::list::{List, Spare};
 use crate::time::Instant;
 
 /// When to look for the network, and whether it is there.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     enabled: bool,
-    sources: Vec<SocketAddr, SOURCES_MAX>,
+    sources: Spare<SocketAddr, SOURCES_MAX>,
     /// The one deadline: when the own id is to be looked up.
     next: Option<Instant>,
     failures: u32,
@@ -40,7 +39,7 @@ impl Bootstrap {
     pub fn new(enabled: bool) -> Self {
         Self {
             enabled,
-            sources: Vec::new(),
+            sources: Spare::default(),
             next: None,
             failures: 0,
             health: Health::Starting,
@@ -54,7 +53,7 @@ impl Bootstrap {
         if self.sources.contains(&addr) {
             return true;
         }
-        let added = self.sources.push(addr).is_ok();
+        let added = List::push(&mut self.sources, addr).is_ok();
         if added && self.health != Health::Online {
             self.start_over();
         }

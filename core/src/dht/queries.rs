@@ -90,6 +90,16 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         self.rows.len() >= self.rows.capacity()
     }
 
+    /// Makes room for so many more, where rows are allocated by need.
+    pub fn make_room(&mut self, more: usize) {
+        self.rows.make_room(more);
+    }
+
+    /// Gives back the memory of rows that are not in use, where they are allocated by need.
+    pub fn trim(&mut self) {
+        self.rows.trim(|_| false);
+    }
+
     /// Opens a question that is sent at `now`; `None` if there is no room.
     ///
     /// Returns the transaction to put into the datagram.

@@ -5,17 +5,16 @@
 //! sums over independent points have one whose shape is the sum of theirs, and from its quantiles
 //! comes the interval. A target counts once, by its last lookup. Knows neither time nor messages.
 
-use heapless::Vec;
-
 use crate::dht::bloom::square_root;
 use crate::id::Id;
 use crate::limits::{K, SPANS_MAX};
+use crate::list::{List, Spare};
 
 /// What finished lookups say of the size of the network.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     /// Oldest first.
-    spans: Vec<Span, SPANS_MAX, u8>,
+    spans: Spare<Span, SPANS_MAX>,
     /// The last lookup found no more than these: all that there are.
     all: Option<u8>,
 }
@@ -82,11 +81,11 @@ impl Census {
         let distance = Short::new(head(target) ^ head(last));
         let target = (head(target) >> 32) as u32;
         if let Some(old) = self.spans.iter().position(|span| span.target == target) {
-            self.spans.remove(old);
-        } else if self.spans.is_full() {
-            self.spans.remove(0);
+            List::remove(&mut self.spans, old);
+        } else if self.spans.len() >= SPANS_MAX {
+            List::remove(&mut self.spans, 0);
         }
-        let _ = self.spans.push(Span { target, distance });
+        let _ = List::push(&mut self.spans, Span { target, distance });
     }
 
     /// The size, `None` before the first lookup has ended.
@@ -114,9 +113,9 @@ impl Census {
     /// Takes in what the lookups of another node of the same network say.
     pub fn merge(&mut self, other: &Self) {
         self.all = self.all.max(other.all);
-        for span in &other.spans {
+        for span in other.spans.iter() {
             if !self.spans.iter().any(|known| known.target == span.target) {
-                let _ = self.spans.push(*span);
+                let _ = List::push(&mut self.spans, *span);
             }
         }
         if !self.spans.is_empty() {

@@ -211,11 +211,17 @@ mod on_the_heap {
     use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
     use crate::dht::shunned::Shun;
     use crate::dht::store::{PeerMap, PeerMapLimits};
-    use crate::dht::table::{Bucket, Table, TableConfig};
+    use crate::dht::table::{Bucket, Entry, Table, TableConfig};
     use crate::id::Id;
-    use crate::list::Bounded;
+    use crate::limits::{K, RESERVES_MAX};
+    use crate::list::{Bounded, Few};
 
-    /// Rows on the heap: allocated when the node is made, and for a lookup when it begins.
+    type Places<const N: usize> = Few<Entry, N>;
+    type Filling = Bucket<Places<K>, Places<RESERVES_MAX>>;
+
+    /// Rows on the heap: allocated as there is need for them. What a lookup takes is allocated when
+    /// it begins and given back when none is left; other rows are kept, so that a node which has been
+    /// as busy before allocates nothing.
     ///
     /// A row is free again at the poll after its last event, so that it can be read until then:
     /// whoever begins the next lookup or asks the next question while hearing of the end of another
@@ -268,7 +274,7 @@ mod on_the_heap {
     }
 
     impl Storage for Heap {
-        type Table = Table<Bounded<Bucket>>;
+        type Table = Table<Bounded<Filling>, Places<K>, Places<RESERVES_MAX>>;
         type Peers = PeerMap;
         type Items = ItemMap;
         type InFlight = Bounded<Flight>;
@@ -284,7 +290,7 @@ mod on_the_heap {
         const GATHERED_MAX: usize = usize::MAX;
 
         fn table(&self, own: Id, config: TableConfig) -> Self::Table {
-            Table::new(own, config, Bounded::new(self.buckets.max(1)))
+            Table::new(own, config, Bounded::by_need(self.buckets.max(1)))
         }
         fn peers(&self, family: Family) -> PeerMap {
             PeerMap::new(family, self.peers_stored)
@@ -293,10 +299,10 @@ mod on_the_heap {
             ItemMap::new(self.items_stored)
         }
         fn in_flight(&self) -> Self::InFlight {
-            Bounded::new(self.in_flight)
+            Bounded::by_need(self.in_flight)
         }
         fn searches(&self) -> Self::Searches {
-            Bounded::new(self.lookups)
+            Bounded::by_need(self.lookups)
         }
         fn found(&self, family: Family, least: usize) -> Self::Found {
             Bounded::new((self.peers_per_lookup * family.peer_len()).max(least))
@@ -305,19 +311,19 @@ mod on_the_heap {
             Bounded::new(self.hops)
         }
         fn asks(&self) -> Self::Asks {
-            Bounded::new(self.asks)
+            Bounded::by_need(self.asks)
         }
         fn questions(&self) -> Self::Questions {
             Bounded::new(self.questions)
         }
         fn replies(&self) -> Self::Replies {
-            Bounded::new(self.replies)
+            Bounded::by_need(self.replies)
         }
         fn shunned(&self) -> Self::Shunned {
-            Bounded::new(self.shunned)
+            Bounded::by_need(self.shunned)
         }
         fn sources(&self) -> Self::Sources {
-            Bounded::new(self.sources)
+            Bounded::by_need(self.sources)
         }
     }
 }

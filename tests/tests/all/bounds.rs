@@ -135,8 +135,12 @@ fn no_datagram_allocates() {
         queries.push(bytes);
     }
     let mut count = 0;
+    let mut grown = 0;
     let mut answers = Vec::with_capacity(100);
-    for round in 0..50u8 {
+    for round in 0..100u8 {
+        if round == 50 {
+            node.get_peers(now, tinybt_core::InfoHash([7; 20])).unwrap();
+        }
         // What a stranger would do happens outside of the count.
         let mut sent = Vec::with_capacity(100);
         let ((), allocations) = counting::allocations(|| {
@@ -160,14 +164,17 @@ fn no_datagram_allocates() {
             }
         });
         count += sent.len();
-        assert_eq!(allocations, 0, "in round {round}");
+        // Rows are allocated as they are needed for the first time, and not for the second lookup.
+        grown += allocations;
+        assert!(allocations == 0 || round < 50, "{allocations} in round {round}");
         answers = sent
             .iter()
             .filter(|(_, bytes)| bytes.windows(6).any(|window| window == b"1:y1:q"))
-            .map(|(to, bytes)| (*to, answer(bytes, round.wrapping_mul(5))))
+            .map(|(to, bytes)| (*to, answer(bytes, (round % 50).wrapping_mul(5))))
             .collect();
     }
     assert!(count > 150, "{count} datagrams");
+    assert!(grown < 60, "{grown} allocations");
 }
 
 #[test]

@@ -574,7 +574,7 @@ fn without_bootstrap_upkeep_finds_the_way_back() {
 
 #[test]
 fn neighbours_at_home_are_no_crowd() {
-    let lists = heapless::Vec::<_, 16>::new();
+    let lists = heapless::Vec::<tinybt_core::dht::table::Bucket, 16>::new();
     let mut table = Table::new(Id([7; 20]), Default::default(), lists);
     let now = Instant::from_secs(60);
     for index in 1..=5 {

@@ -28,6 +28,7 @@ mod schedule;
 mod scrape;
 mod scripts;
 mod shunned;
+mod simulator;
 mod store_model;
 mod table;
 mod tidy;

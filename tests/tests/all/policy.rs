@@ -10,9 +10,7 @@ use tinybt_core::dht::items::ItemMap;
 use tinybt_core::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
 use tinybt_core::dht::shunned::Shun;
 use tinybt_core::dht::store::PeerMap;
-use tinybt_core::dht::table::{
-    Bucket, Counts, Entry, Proof, Quality, Routing, Table, TableConfig, Upkeep,
-};
+use tinybt_core::dht::table::{Counts, Entry, Proof, Quality, Routing, TableConfig, Upkeep};
 use tinybt_core::dht::{Config, Heap, Hop, Node, Storage};
 use tinybt_core::list::Bounded;
 use tinybt_core::rows::Row;
@@ -21,7 +19,7 @@ use tinybt_tests::net::{Link, Network};
 use tinybt_tests::nodes::{addr, id, small};
 
 /// Keeps nodes with an even last byte of their address, and nobody else.
-struct Even(Table<Bounded<Bucket>>);
+struct Even(<Heap as Storage>::Table);
 
 fn is_even(contact: &Contact) -> bool {
     matches!(contact.addr, SocketAddr::V4(addr) if addr.ip().octets()[2].is_multiple_of(2))

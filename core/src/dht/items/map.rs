@@ -15,7 +15,7 @@ type Value = Box<[u8]>;
 /// How much an [`ItemMap`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemMapLimits {
-    /// Items; 0 makes a node that does not know `put`. Each takes 200 bytes from the beginning.
+    /// Items; 0 makes a node that does not know `put`. Each takes 200 bytes.
     pub items: usize,
     /// Bytes of all values.
     pub bytes: usize,
@@ -27,7 +27,7 @@ impl Default for ItemMapLimits {
     }
 }
 
-/// Items on the heap: rows allocated whole when it is made, a value when it is put. Asking allocates
+/// Items on the heap: rows allocated as it fills, a value when it is put. Asking allocates
 /// nothing. Looking up takes a search among sorted rows; an item that is put is compared with all
 /// of them.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Held for Value {
 impl ItemMap {
     /// Empty.
     pub fn new(limits: ItemMapLimits) -> Self {
-        Self(Rows::new(Bounded::new(limits.items), limits.bytes))
+        Self(Rows::new(Bounded::by_need(limits.items), limits.bytes))
     }
 }
 

@@ -57,6 +57,7 @@ use crate::dht::table::{Routing, TableConfig};
 use crate::dht::token::Tokens;
 use crate::id::Id;
 use crate::limits::NEWCOMERS_MAX;
+use crate::list::{List, Spare};
 use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
 use crate::rows::Rows;
 use crate::time::Instant;
@@ -98,7 +99,7 @@ pub struct Node<S: Storage, R: CryptoRng> {
     /// A newcomer is being asked: one at a time.
     verifying: bool,
     /// Nodes of the other family that answers told of, for the other node of a pair.
-    leaked: Deque<SocketAddr, NEWCOMERS_MAX>,
+    leaked: Spare<SocketAddr, NEWCOMERS_MAX>,
     /// Ask for nodes of both families (BEP 32), and keep what is told of the other.
     want_both: bool,
     /// Told at the last poll, and given free at the next.
@@ -203,7 +204,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             sources: Sources::new(storage.sources(), config.answers, &mut random),
             newcomers: Deque::new(),
             verifying: false,
-            leaked: Deque::new(),
+            leaked: Spare::default(),
             want_both: false,
             told: None,
             news: Deque::new(),
@@ -266,7 +267,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// An address of the other family that an answer told of, while both are wanted.
     pub fn poll_leaked(&mut self) -> Option<SocketAddr> {
-        self.leaked.pop_front()
+        List::remove(&mut self.leaked, 0)
     }
 
     // Commands: single questions.

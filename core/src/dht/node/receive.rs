@@ -395,7 +395,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     fn leak(&mut self, from: SocketAddr, response: &Response<'_>) {
         for contact in own_nodes(self.config.family.other(), response).take(K) {
             if is_contactable(contact.addr, from.ip()) {
-                let _ = self.leaked.push_back(contact.addr);
+                let _ = List::push(&mut self.leaked, contact.addr);
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::dht::node::rows::{AskState, QuestionState, ReplyRow, Told};
 use crate::dht::node::search::{Goal, News, SearchRow};
 use crate::dht::storage::Storage;
 use crate::list::List;
+use crate::rows::Handle;
 
 impl<S: Storage, R: CryptoRng> Node<S, R> {
     pub(super) fn report(&mut self) -> Option<Event> {
@@ -71,11 +72,20 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         Some(event)
     }
 
+    /// A lookup is over: its row, and what it took for questions, are given back.
+    pub(super) fn end_search(&mut self, row: Handle) -> Option<SearchRow<S>> {
+        let search = self.searches.remove(row);
+        if self.searches.is_empty() {
+            self.queries.trim();
+        }
+        search
+    }
+
     fn free_told(&mut self) {
         match self.told.take() {
             None => {}
             Some(Told::Search(row)) => {
-                self.searches.remove(row);
+                self.end_search(row);
             }
             Some(Told::Ask(row)) => {
                 self.asks.remove(row);
@@ -85,7 +95,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     /// The application had its chance to answer a foreign method.
-    fn answer_otherwise(&mut self, row: crate::rows::Handle) {
+    fn answer_otherwise(&mut self, row: Handle) {
         let told = |state| state == QuestionState::Told;
         if !self.questions.get(row).is_some_and(|question| told(question.state)) {
             return;

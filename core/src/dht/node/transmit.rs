@@ -342,7 +342,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     fn settle_bootstrap(&mut self, now: Instant) {
         let over = |search: &SearchRow<S>| search.goal == Goal::Bootstrap && search.has_ended();
         let Some((row, _)) = self.searches.iter().find(|(_, search)| over(search)) else { return };
-        let Some(search) = self.searches.remove(row) else { return };
+        let Some(search) = self.end_search(row) else { return };
         let answered = usize::from(search.outcome.answered);
         let poor = self.table.len() < K;
         if self.bootstrap.finished(now, answered, poor) == Some(Health::Offline) {

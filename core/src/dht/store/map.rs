@@ -59,7 +59,6 @@ struct Drawn {
 impl PeerMap {
     /// Empty, for peers of one family.
     pub fn new(family: Family, limits: PeerMapLimits) -> Self {
-        let hashes = Vec::with_capacity(SAMPLES_MAX.min(limits.swarms));
         let never = Instant::from_micros(0);
         Self {
             swarms: BTreeMap::new(),
@@ -67,7 +66,7 @@ impl PeerMap {
             family,
             peers: 0,
             swept: never,
-            sample: Drawn { hashes, seed: 0, until: never },
+            sample: Drawn { hashes: Vec::new(), seed: 0, until: never },
         }
     }
 
@@ -148,6 +147,10 @@ impl PeerStore for PeerMap {
         }
         swarm.add(new, bits(peer.ip()), until, seed);
         self.peers += 1;
+        // Asking for a sample allocates nothing.
+        if self.sample.hashes.capacity() == 0 {
+            self.sample.hashes.reserve_exact(SAMPLES_MAX.min(self.limits.swarms));
+        }
         Stored::New
     }
 

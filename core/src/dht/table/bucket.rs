@@ -9,24 +9,26 @@ use heapless::Vec;
 
 use super::entry::Entry;
 use crate::limits::{K, RESERVES_MAX};
+use crate::list::List;
 use crate::time::Instant;
 
-/// Up to `K` nodes at about the same distance, and a few in reserve.
+/// Up to `K` nodes at about the same distance, and a few in reserve: inline, or in lists of another
+/// kind.
 #[derive(Clone, Debug, Default)]
-pub struct Bucket {
-    pub(super) entries: Vec<Entry, K, u8>,
-    pub(super) reserves: Vec<Entry, RESERVES_MAX, u8>,
+pub struct Bucket<E = Vec<Entry, K, u8>, R = Vec<Entry, RESERVES_MAX, u8>> {
+    pub(super) entries: E,
+    pub(super) reserves: R,
     /// When it last changed, or somebody was looked for here.
     pub(super) refreshed: Instant,
 }
 
-impl Bucket {
+impl<E: List<Entry>, R: List<Entry>> Bucket<E, R> {
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().chain(&self.reserves)
+        self.entries.iter().chain(self.reserves.iter())
     }
 
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.iter_mut().chain(&mut self.reserves)
+        self.entries.iter_mut().chain(self.reserves.iter_mut())
     }
 
     /// Gives an entry a free place, that of a worse one, or one in reserve. Returns whether it is
@@ -70,7 +72,7 @@ impl Bucket {
             (entry.protected, prefer_verified.then_some(entry.proof), entry.heard)
         };
         let (index, _) = self.reserves.iter().enumerate().max_by_key(rank)?;
-        Some(self.reserves.remove(index))
+        self.reserves.remove(index)
     }
 
     /// Gives free places to those in reserve.
@@ -84,12 +86,12 @@ impl Bucket {
     /// Takes out whoever is at an address.
     pub(super) fn take(&mut self, addr: &SocketAddr, prefer_verified: bool) -> Option<Entry> {
         if let Some(index) = self.reserves.iter().position(|e| e.contact.addr == *addr) {
-            return Some(self.reserves.remove(index));
+            return self.reserves.remove(index);
         }
         let index = self.entries.iter().position(|e| e.contact.addr == *addr)?;
         let taken = self.entries.remove(index);
         self.fill(prefer_verified);
-        Some(taken)
+        taken
     }
 
     /// Whoever is at an address did not answer. Returns its entry, if it is still there.
@@ -115,7 +117,7 @@ impl Bucket {
     /// Marks a node as protected, and takes it out of reserve if another can go there.
     pub(super) fn protect(&mut self, addr: &SocketAddr, protected: bool, prefer_verified: bool) {
         if let Some(index) = self.reserves.iter().position(|e| e.contact.addr == *addr) {
-            let mut entry = self.reserves.remove(index);
+            let Some(mut entry) = self.reserves.remove(index) else { return };
             entry.protected = protected;
             self.settle(entry, prefer_verified);
         } else if let Some(entry) = self.entries.iter_mut().find(|e| e.contact.addr == *addr) {

@@ -1,5 +1,6 @@
 //! The default routing table: buckets around our own id, the last of which splits.
 
+use core::marker::PhantomData;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -12,9 +13,12 @@ use super::nearest::Nearest;
 use super::{Counts, Proof, Quality, Routing, TableConfig, Upkeep};
 use crate::contact::{Contact, Network};
 use crate::id::Id;
-use crate::limits::K;
+use crate::limits::{K, RESERVES_MAX};
 use crate::list::List;
 use crate::time::Instant;
+
+type Entries = Vec<Entry, K, u8>;
+type Reserves = Vec<Entry, RESERVES_MAX, u8>;
 
 /// Bits of an id: there is no use for more buckets.
 const BITS: usize = 160;
@@ -42,21 +46,30 @@ const BITS: usize = 160;
 /// assert_eq!(table.deadline(), Some(now + Duration::from_secs(15 * 60)));
 /// ```
 #[derive(Debug)]
-pub struct Table<L: List<Bucket>> {
+pub struct Table<L, E = Entries, R = Reserves>
+where
+    L: List<Bucket<E, R>>,
+{
     own: Id,
     buckets: L,
+    lists: PhantomData<(E, R)>,
     config: TableConfig,
     /// The one deadline: when upkeep looks again.
     next: Option<Instant>,
 }
 
-impl<L: List<Bucket>> Table<L> {
+impl<L, E, R> Table<L, E, R>
+where
+    L: List<Bucket<E, R>>,
+    E: List<Entry> + Default,
+    R: List<Entry> + Default,
+{
     /// An empty table in an empty list. With room for no bucket it stays empty.
     pub fn new(own: Id, mut config: TableConfig, mut buckets: L) -> Self {
         // Without any spacing, a deadline could fail to lie in the future.
         config.upkeep_spacing = config.upkeep_spacing.max(Duration::from_millis(1));
         let _ = buckets.push(Bucket::default());
-        Self { own, buckets, config, next: None }
+        Self { own, buckets, lists: PhantomData, config, next: None }
     }
 
     /// The bucket that an id belongs to.
@@ -79,8 +92,8 @@ impl<L: List<Bucket>> Table<L> {
                 || entry.contact.addr == contact.addr
                 || (network.is_some() && Network::foreign(entry.contact.addr.ip()) == network)
         };
-        let entries = self.buckets.iter().flat_map(|bucket| &bucket.entries);
-        let reserves = self.buckets.iter().flat_map(|bucket| &bucket.reserves);
+        let entries = self.buckets.iter().flat_map(|bucket| bucket.entries.iter());
+        let reserves = self.buckets.iter().flat_map(|bucket| bucket.reserves.iter());
         let all = entries.map(|entry| (false, entry)).chain(reserves.map(|entry| (true, entry)));
         all.filter(move |(_, entry)| clashes(entry))
     }
@@ -150,10 +163,10 @@ impl<L: List<Bucket>> Table<L> {
         let is_stray = |e: &Entry| self.index(e.contact.id) != index || e.contact.id == self.own;
         let bucket = self.buckets.get(index)?;
         if let Some(at) = bucket.entries.iter().position(is_stray) {
-            return Some(self.buckets.get_mut(index)?.entries.swap_remove(at));
+            return self.buckets.get_mut(index)?.entries.swap_remove(at);
         }
         let at = bucket.reserves.iter().position(is_stray)?;
-        Some(self.buckets.get_mut(index)?.reserves.swap_remove(at))
+        self.buckets.get_mut(index)?.reserves.swap_remove(at)
     }
 
     /// Brings a stray home. Whoever strays there makes room, and is brought home next: each turn
@@ -184,7 +197,9 @@ impl<L: List<Bucket>> Table<L> {
             if !fits || !before.reserves.is_empty() || !last.reserves.is_empty() {
                 return;
             }
-            before.entries.extend(last.entries.iter().copied());
+            for entry in last.entries.iter() {
+                let _ = before.entries.push(*entry);
+            }
             self.buckets.swap_remove(self.buckets.len().saturating_sub(1));
         }
     }
@@ -255,7 +270,12 @@ impl<L: List<Bucket>> Table<L> {
     }
 }
 
-impl<L: List<Bucket>> Routing for Table<L> {
+impl<L, E, R> Routing for Table<L, E, R>
+where
+    L: List<Bucket<E, R>>,
+    E: List<Entry> + Default,
+    R: List<Entry> + Default,
+{
     fn own(&self) -> Id {
         self.own
     }
@@ -279,7 +299,7 @@ impl<L: List<Bucket>> Routing for Table<L> {
         }
     }
 
-    fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration, proof: Proof) -> bool {
+    fn answered(&mut self, now: Instant, contact: Contact, _: Duration, proof: Proof) -> bool {
         if contact.id == self.own {
             return false;
         }
@@ -287,7 +307,6 @@ impl<L: List<Bucket>> Routing for Table<L> {
             contact,
             heard: now,
             asked: Instant::EPOCH,
-            rtt_ms: u16::try_from(rtt.as_millis()).unwrap_or(u16::MAX),
             silences: 0,
             proof,
             answered: true,
@@ -303,7 +322,7 @@ impl<L: List<Bucket>> Routing for Table<L> {
             return true;
         }
         if let Some(at) = bucket.reserves.iter().position(|e| e.contact == contact) {
-            let known = bucket.reserves.remove(at);
+            let Some(known) = bucket.reserves.remove(at) else { return false };
             new.heard = known.heard.max(now);
             new.protected = known.protected;
             return self.place(now, new);
@@ -333,7 +352,7 @@ impl<L: List<Bucket>> Routing for Table<L> {
 
     fn silent(&mut self, now: Instant, addr: &SocketAddr) {
         let prefer = self.config.prefer_verified;
-        let known = |bucket: &Bucket| bucket.all().any(|entry| entry.contact.addr == *addr);
+        let known = |bucket: &Bucket<E, R>| bucket.all().any(|entry| entry.contact.addr == *addr);
         let Some(bucket) = self.buckets.iter_mut().find(|bucket| known(bucket)) else { return };
         let due = match bucket.silent(now, addr, prefer) {
             Some(entry) => Some(entry.due(self.config.questionable_after)),
@@ -356,7 +375,6 @@ impl<L: List<Bucket>> Routing for Table<L> {
             contact,
             heard: now,
             asked: Instant::EPOCH,
-            rtt_ms: 0,
             silences: 0,
             proof,
             answered: true,
@@ -380,7 +398,6 @@ impl<L: List<Bucket>> Routing for Table<L> {
                 contact,
                 heard: Instant::EPOCH,
                 asked: Instant::EPOCH,
-                rtt_ms: 0,
                 silences: 0,
                 proof: if fits { Proof::Verified } else { Proof::Unverified },
                 answered: false,
@@ -469,7 +486,7 @@ impl<L: List<Bucket>> Routing for Table<L> {
         let mut counts = Counts { buckets: self.buckets.len(), ..Counts::default() };
         for bucket in self.buckets.iter() {
             counts.reserves += bucket.reserves.len();
-            for entry in &bucket.entries {
+            for entry in bucket.entries.iter() {
                 if entry.is_bad() {
                     counts.bad += 1;
                 } else if entry.is_good(lately) {
@@ -483,6 +500,6 @@ impl<L: List<Bucket>> Routing for Table<L> {
     }
 
     fn for_each(&self, see: &mut dyn FnMut(&Entry)) {
-        self.buckets.iter().rev().flat_map(|bucket| &bucket.entries).for_each(see);
+        self.buckets.iter().rev().flat_map(|bucket| bucket.entries.iter()).for_each(see);
     }
 }

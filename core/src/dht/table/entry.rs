@@ -15,8 +15,6 @@ pub struct Entry {
     pub heard: Instant,
     /// When upkeep last asked it, or when it last failed to answer.
     pub asked: Instant,
-    /// Its last round trip in milliseconds.
-    pub rtt_ms: u16,
     /// Failures to answer in a row.
     pub silences: u8,
     /// Whether its id fits its address.
@@ -27,7 +25,7 @@ pub struct Entry {
     pub protected: bool,
 }
 
-const _: () = assert!(size_of::<Entry>() <= 80);
+const _: () = assert!(size_of::<Entry>() <= 72);
 
 impl Entry {
     /// Failures in a row that make a node bad.

@@ -11,6 +11,7 @@ use super::bucket::Bucket;
 use super::entry::Entry;
 use crate::contact::Contact;
 use crate::id::Id;
+use crate::list::List;
 
 /// The nearest entries met so far, the first 64 bits of each one's distance beside it.
 pub(super) struct Nearest<'a, const N: usize> {
@@ -30,10 +31,10 @@ impl<'a, const N: usize> Nearest<'a, N> {
 
     /// Gathers wanted entries, nearest bucket first, until there are enough.
     #[inline]
-    pub(super) fn gather(
+    pub(super) fn gather<E: List<Entry>, R: List<Entry>>(
         &mut self,
         own: Id,
-        buckets: &'a [Bucket],
+        buckets: &'a [Bucket<E, R>],
         wanted: impl Fn(&Entry) -> bool,
     ) {
         let Some((last, before)) = buckets.split_last() else { return };

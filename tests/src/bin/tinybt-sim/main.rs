@@ -2,9 +2,16 @@
 //!
 //! Everything is in virtual time and decided by a seed: the same command prints the same table.
 
+mod growth;
 mod lookups;
+mod scale;
 
 use clap::{Parser, Subcommand};
+use tinybt_tests::counting::Counting;
+
+/// So that what a node takes can be told to the byte.
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 #[derive(Parser)]
 #[command(name = "tinybt-sim", about = "Simulated DHTs: what lookups cost and what holds")]
@@ -17,10 +24,16 @@ struct Args {
 enum What {
     /// One searcher in an emulated network, against a floor that only the all-knowing reach
     Lookups(lookups::Args),
+    /// Real nodes by the hundred thousand: what lookups find, and what a node costs
+    Scale(scale::Args),
+    /// What a lookup costs in networks of every size
+    Growth(growth::Args),
 }
 
 fn main() {
     match Args::parse().what {
         What::Lookups(args) => lookups::run(&args),
+        What::Scale(args) => scale::run(&args),
+        What::Growth(args) => growth::run(&args),
     }
 }
