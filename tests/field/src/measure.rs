@@ -1,0 +1,186 @@
+//! How fast servers answer, and with how much of a processor: 64 questions outstanding with each in
+//! turn, in short rounds, so that whatever else the machine does hits all of them.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tinybt_core::wire::krpc::{self, Body, Envelope, Question};
+use tinybt_core::{Id, InfoHash};
+
+use crate::Result;
+use crate::serve::target;
+
+const OUTSTANDING: usize = 64;
+const PEERS: u8 = 50;
+
+struct Server<'a> {
+    name: &'a str,
+    addr: SocketAddr,
+    pid: u32,
+    /// A swarm of 50 peers: next to its id, since some keep no other.
+    swarm: InfoHash,
+    stored: usize,
+    rates: Vec<f64>,
+    /// Microseconds of the processor for each answer.
+    costs: Vec<f64>,
+    len: usize,
+}
+
+/// The first is the echo.
+pub fn run(rounds: usize, millis: u64, servers: &[&str]) -> Result<()> {
+    let mut servers = servers.iter().map(|text| server(text)).collect::<Result<Vec<_>>>()?;
+    for server in servers.iter_mut().skip(1) {
+        fill(server)?;
+    }
+    for kind in ["ping", "find_node", "get_peers, none", "get_peers, 50"] {
+        for _ in 0..rounds {
+            for server in &mut servers {
+                let query = encode(id(1), &question(kind, server));
+                let echo = server.name == "echo";
+                round(server, &query, echo, Duration::from_millis(millis))?;
+            }
+        }
+        for server in &mut servers {
+            println!(
+                "{}",
+                json!({
+                    "kind": kind, "server": server.name, "rate": median(&mut server.rates),
+                    "cost": median(&mut server.costs), "bytes": server.len,
+                    "stored": server.stored,
+                })
+            );
+            server.rates.clear();
+            server.costs.clear();
+        }
+    }
+    Ok(())
+}
+
+fn server(text: &str) -> Result<Server<'_>> {
+    let parts: Vec<&str> = text.split('=').collect();
+    let [name, addr, pid] = parts[..] else { return Err("expected NAME=ADDR=PID".into()) };
+    let (addr, pid) = (addr.parse()?, pid.parse()?);
+    let (rates, costs, swarm) = (Vec::new(), Vec::new(), InfoHash([0; 20]));
+    Ok(Server { name, addr, pid, swarm, stored: 0, rates, costs, len: 0 })
+}
+
+fn question<'a>(kind: &str, server: &Server<'_>) -> Question<'a> {
+    match kind {
+        "ping" => Question::Ping,
+        "find_node" => Question::FindNode { target: target(90), want: None },
+        "get_peers, 50" => peers_of(server.swarm),
+        _ => peers_of(InfoHash(target(91).0)),
+    }
+}
+
+fn peers_of<'a>(info_hash: InfoHash) -> Question<'a> {
+    Question::GetPeers { info_hash, want: None, no_seed: false, scrape: false }
+}
+
+/// Announces 50 peers, each from an address of its own.
+fn fill(server: &mut Server<'_>) -> Result<()> {
+    let pong = ask(server.addr, 1, &Question::Ping)?;
+    let Body::Response(response) = krpc::decode(&pong).map_err(|_| "no answer")?.body else {
+        return Err("a ping refused".into());
+    };
+    let mut near = response.id().ok_or("no id")?;
+    near.0[19] ^= 1;
+    server.swarm = InfoHash(near.0);
+    for host in 1..=PEERS {
+        let answer = ask(server.addr, host, &peers_of(server.swarm))?;
+        let message = krpc::decode(&answer).map_err(|error| {
+            format!("{}: {error:?} in {}", server.name, answer.escape_ascii())
+        })?;
+        let Body::Response(response) = message.body else { continue };
+        let Some(token) = response.token() else { continue };
+        let announce = Question::AnnouncePeer {
+            info_hash: server.swarm,
+            port: 4_000,
+            implied_port: true,
+            token,
+            seed: false,
+        };
+        ask(server.addr, host, &announce)?;
+    }
+    let answer = ask(server.addr, 1, &peers_of(server.swarm))?;
+    if let Ok(krpc::Message { body: Body::Response(response), .. }) = krpc::decode(&answer) {
+        server.stored = response.values().count();
+    }
+    Ok(())
+}
+
+fn id(host: u8) -> Id {
+    tinybt_tests::nodes::id(78, host.into())
+}
+
+fn encode(id: Id, question: &Question<'_>) -> Vec<u8> {
+    // To be no node in their tables.
+    let envelope =
+        Envelope { transaction: b"abcd", version: None, read_only: true, external: None };
+    let mut bytes = vec![0; 1_472];
+    let len = krpc::encode_query(&mut bytes, &envelope, id, question).unwrap_or(0);
+    bytes.truncate(len);
+    bytes
+}
+
+/// The answer to a question from an address of its own. What the server asks in turn is passed
+/// over.
+fn ask(server: SocketAddr, host: u8, question: &Question<'_>) -> Result<Vec<u8>> {
+    let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 9, host), 0))?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.send_to(&encode(id(host), question), server)?;
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let len = socket.recv(&mut bytes).map_err(|error| format!("{server}: {error}"))?;
+        if !bytes[..len].ends_with(b"1:y1:qe") {
+            bytes.truncate(len);
+            return Ok(bytes);
+        }
+    }
+}
+
+fn round(server: &mut Server<'_>, query: &[u8], echo: bool, time: Duration) -> Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(server.addr)?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let spent = processor(server.pid)?;
+    for _ in 0..OUTSTANDING {
+        socket.send(query)?;
+    }
+    let begun = Instant::now();
+    let (mut count, mut bytes) = (0u64, [0; 65_536]);
+    while begun.elapsed() < time {
+        // In batches, so that the clock costs nothing.
+        for _ in 0..OUTSTANDING {
+            match socket.recv(&mut bytes) {
+                Ok(len) if echo || bytes[..len].ends_with(b"1:y1:re") => {
+                    count += 1;
+                    server.len = len;
+                }
+                Ok(_) | Err(_) => {}
+            }
+            socket.send(query)?;
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    server.rates.push(count as f64 / seconds);
+    server.costs.push((processor(server.pid)? - spent) * 1e6 / count as f64);
+    Ok(())
+}
+
+/// Seconds of a processor, of the system and of the user, that all threads of a process have had.
+fn processor(pid: u32) -> Result<f64> {
+    let mut nanoseconds = 0.0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // Threads may end.
+        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        nanoseconds += text.split(' ').next().unwrap_or("0").parse::<f64>()?;
+    }
+    Ok(nanoseconds / 1e9)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,70 @@
+//! Servers. Each tells how many nodes are in its table, over and over, until its input ends.
+
+use std::io::Read;
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tinybt_core::Id;
+
+use crate::Result;
+
+/// One system call in, one out.
+pub fn echo(addr: SocketAddr) -> Result<()> {
+    let socket = UdpSocket::bind(addr)?;
+    std::thread::spawn(move || {
+        let mut bytes = [0; 2_048];
+        while let Ok((len, from)) = socket.recv_from(&mut bytes) {
+            let _ = socket.send_to(&bytes[..len], from);
+        }
+    });
+    until_the_end(|| Ok(0))
+}
+
+pub fn tinybt(addr: SocketAddr, bootstrap: &[String]) -> Result<()> {
+    let dht = tinybt_std::Dht::builder().bind(addr).bootstrap(bootstrap).private().start()?;
+    for seed in 0..16 {
+        dht.find_node(target(seed))?.finish()?;
+    }
+    until_the_end(|| {
+        let overview = dht.overview()?;
+        Ok(overview.v4.map_or(0, |(status, _)| status.nodes_good + status.nodes_questionable))
+    })
+}
+
+#[allow(deprecated, reason = "what is to come in its place is for async programs")]
+pub fn mainline(addr: SocketAddrV4, bootstrap: &[String]) -> Result<()> {
+    let mut builder = mainline::Dht::builder();
+    let builder = builder.bootstrap(bootstrap).server_mode();
+    let dht = builder.bind_address(*addr.ip()).port(addr.port()).build()?;
+    dht.bootstrapped();
+    for seed in 0..16 {
+        dht.find_node(target(seed).to_string().parse()?);
+    }
+    until_the_end(|| Ok(dht.to_bootstrap().len()))
+}
+
+/// What all servers look for, so that they get to know nodes.
+pub fn target(seed: u64) -> Id {
+    tinybt_tests::nodes::id(77, seed as usize)
+}
+
+/// Says how many nodes are known, five times a second.
+pub fn until_the_end(mut nodes: impl FnMut() -> Result<usize>) -> Result<()> {
+    static ENDED: AtomicBool = AtomicBool::new(false);
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        ENDED.store(true, Ordering::Relaxed);
+    });
+    let mut told = None;
+    while !ENDED.load(Ordering::Relaxed) {
+        let now = nodes()?;
+        if told != Some(now) {
+            println!("{}", json!({"nodes": now}));
+            told = Some(now);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
