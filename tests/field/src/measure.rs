@@ -31,7 +31,7 @@ struct Server<'a> {
 pub fn run(rounds: usize, millis: u64, servers: &[&str]) -> Result<()> {
     let mut servers = servers.iter().map(|text| server(text)).collect::<Result<Vec<_>>>()?;
     for server in servers.iter_mut().skip(1) {
-        fill(server)?;
+        fill(server).map_err(|error| format!("{}: {error}", server.name))?;
     }
     for kind in ["ping", "find_node", "get_peers, none", "get_peers, 50"] {
         for _ in 0..rounds {
@@ -80,7 +80,8 @@ fn peers_of<'a>(info_hash: InfoHash) -> Question<'a> {
 
 /// Announces 50 peers, each from an address of its own.
 fn fill(server: &mut Server<'_>) -> Result<()> {
-    let pong = ask(server.addr, 1, &Question::Ping)?;
+    let first = at(1, server.addr)?;
+    let pong = ask(&first, 1, &Question::Ping)?;
     let Body::Response(response) = krpc::decode(&pong).map_err(|_| "no answer")?.body else {
         return Err("a ping refused".into());
     };
@@ -88,10 +89,11 @@ fn fill(server: &mut Server<'_>) -> Result<()> {
     near.0[19] ^= 1;
     server.swarm = InfoHash(near.0);
     for host in 1..=PEERS {
-        let answer = ask(server.addr, host, &peers_of(server.swarm))?;
-        let message = krpc::decode(&answer).map_err(|error| {
-            format!("{}: {error:?} in {}", server.name, answer.escape_ascii())
-        })?;
+        // Some bind a token to the port as well.
+        let socket = at(host, server.addr)?;
+        let answer = ask(&socket, host, &peers_of(server.swarm))?;
+        let message = krpc::decode(&answer)
+            .map_err(|error| format!("{error:?} in {}", answer.escape_ascii()))?;
         let Body::Response(response) = message.body else { continue };
         let Some(token) = response.token() else { continue };
         let announce = Question::AnnouncePeer {
@@ -101,9 +103,9 @@ fn fill(server: &mut Server<'_>) -> Result<()> {
             token,
             seed: false,
         };
-        ask(server.addr, host, &announce)?;
+        ask(&socket, host, &announce)?;
     }
-    let answer = ask(server.addr, 1, &peers_of(server.swarm))?;
+    let answer = ask(&first, 1, &peers_of(server.swarm))?;
     if let Ok(krpc::Message { body: Body::Response(response), .. }) = krpc::decode(&answer) {
         server.stored = response.values().count();
     }
@@ -124,15 +126,20 @@ fn encode(id: Id, question: &Question<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The answer to a question from an address of its own. What the server asks in turn is passed
-/// over.
-fn ask(server: SocketAddr, host: u8, question: &Question<'_>) -> Result<Vec<u8>> {
+/// A socket at an address of its own.
+fn at(host: u8, server: SocketAddr) -> Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 9, host), 0))?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    socket.send_to(&encode(id(host), question), server)?;
+    socket.connect(server)?;
+    Ok(socket)
+}
+
+/// The answer to a question. What the server asks in turn is passed over.
+fn ask(socket: &UdpSocket, host: u8, question: &Question<'_>) -> Result<Vec<u8>> {
+    socket.send(&encode(id(host), question))?;
     let mut bytes = vec![0; 65_536];
     loop {
-        let len = socket.recv(&mut bytes).map_err(|error| format!("{server}: {error}"))?;
+        let len = socket.recv(&mut bytes)?;
         if !bytes[..len].ends_with(b"1:y1:qe") {
             bytes.truncate(len);
             return Ok(bytes);
