@@ -10,7 +10,7 @@ import libtorrent as lt
 
 from kit import (
     NODE_MODULES, Running, ask_peers, ask_scrape, at, check, free_port, has_node, part, skip,
-    start_ours, wait,
+    start_ours, they_ask, wait,
 )
 
 
@@ -84,6 +84,15 @@ class Libtorrent:
         self.session.remove_torrent(self.handle)
 
 
+def asked_us(client, url):
+    kind = url.split(":")[0]
+    columns = ["connect", "announce", "peers"] if kind == "udp" else ["announce", "peers"]
+    if client == "libtorrent" and kind == "udp":
+        columns.append("BEP 41")
+    return they_ask(client, *(f"{kind} {column}" for column in columns),
+                    *(["IPv6"] if "[" in url else []))
+
+
 def listed(torrent, url):
     return ask_peers(torrent.info_hash, url).peers
 
@@ -105,7 +114,8 @@ def libtorrent_at_ours(label, url, scratch, name, host):
           scraped(torrent, url) == (1, 0), scraped(torrent, url))
     other = Libtorrent(ip, free_port(ip), torrent, "other", False)
     check(f"{label}: libtorrent is told of it by our tracker",
-          wait("told", other.peers_told, detail=lambda: other.told) == 1, other.told)
+          wait("told", other.peers_told, detail=lambda: other.told) == 1, other.told,
+          asked_us("libtorrent", url))
     wait(f"{label}: libtorrent downloads", lambda: torrent.is_whole_in(other.directory))
     check(f"{label}: and downloads from it", True)
     check(f"{label}: both are listed by peers", listed(torrent, url) == {seed.addr, other.addr},
@@ -195,7 +205,7 @@ def bittorrent_tracker_client(torrent, url, _host, port):
     return running, lambda: any("told" in line for line in running.lines()), lambda: running.end()
 
 
-def client_at_ours(label, url, scratch, name, start, host):
+def client_at_ours(label, url, scratch, name, start, host, client):
     torrent = Torrent(scratch, name, url)
     seed = Libtorrent("127.0.0.21", free_port("127.0.0.21"), torrent, "seed", True)
     wait(f"{label}: the seed is answered", lambda: seed.peers_told() is not None)
@@ -210,7 +220,7 @@ def client_at_ours(label, url, scratch, name, start, host):
     wait(f"{label}: libtorrent is told", seed.peers_told, 10, lambda: seed.told)
     check(f"{label}: libtorrent is told of it by our tracker", True)
     wait(f"{label}: it has what it wants", is_content, 30, running.lines)
-    check(f"{label}: it gets what it wants", True)
+    check(f"{label}: it gets what it wants", True, shows=asked_us(client, url))
     leave()
     wait(f"{label}: it is gone", lambda: scraped(torrent, url) == (1, 0), 10,
          lambda: scraped(torrent, url))
@@ -238,6 +248,6 @@ def our_tracker(scratch, hosts):
             continue
         for kind in ("udp", "http"):
             part(f"{name} at our tracker, {kind}", client_at_ours, server.url(kind, "127.0.0.1"),
-                 scratch, f"{name}-{kind}", start, host)
+                 scratch, f"{name}-{kind}", start, host, name)
     code, took = server.end()
     check(f"our tracker: Ctrl-C ends it well ({took:.2f} s)", code == 0, f"exit code {code}")

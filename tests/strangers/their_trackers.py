@@ -10,7 +10,7 @@ import urllib.parse
 
 from kit import (
     NODE_MODULES, REFUSED, Running, SCRAPED_AT_ONCE, announcer, ask_peers, ask_scrape, at, check,
-    free_port, has_node, is_there, part, raw_announce, skip, start_ours, wait,
+    free_port, has_node, is_there, part, raw_announce, skip, start_ours, wait, we_ask,
 )
 
 
@@ -29,6 +29,13 @@ class Place:
     names_peers: bool
     # Swarms that nobody else asks it about.
     hashes: list
+    tracker: str
+
+    def shows(self, *columns):
+        """What we have seen work there: BEP 41 is in each of our announces over UDP."""
+        kind, sixth = self.url.split(":")[0], "[" in self.url
+        columns = [f"{kind} {column}" for column in columns]
+        return we_ask(self.tracker, *columns, *(["IPv6"] if sixth and columns else []))
 
 
 def place(tracker, kind, host, port, words, names_peers=True, bits=8):
@@ -36,7 +43,8 @@ def place(tracker, kind, host, port, words, names_peers=True, bits=8):
     label = f"{tracker}, {kind} IPv{6 if ':' in host else 4}"
     digests = [hashlib.sha1(f"{label} {n}".encode()).digest() for n in range(SCRAPED_AT_ONCE + 1)]
     hashes = [bytes(byte % (1 << bits) for byte in digest).hex() for digest in digests]
-    return Place(label, f"{kind}://{at(host, port)}/announce", words, names_peers, hashes)
+    return Place(label, f"{kind}://{at(host, port)}/announce", words, names_peers, hashes,
+                 tracker)
 
 
 def opentracker(scratch, _hosts):
@@ -148,10 +156,12 @@ def their_tracker(label, one):
         line = wait(f"{label}: the {who} announces", lambda: running.tracker("working"), 10,
                     running.lines)
         check(f"{label}: the {who} announce is taken in, with an interval",
-              (line["interval"] or 0) > 0 and line["tracker"] == one.url, line)
+              (line["interval"] or 0) > 0 and line["tracker"] == one.url, line,
+              one.shows(*(["connect", "announce", "BEP 41"] if one.url.startswith("udp")
+                          else ["announce"])))
     counts = ask_scrape(one.url, swarm)
     check(f"{label}: scrape counts both, as leechers",
-          counts.code == 0 and counts.counts == {swarm: (0, 2)}, counts)
+          counts.code == 0 and counts.counts == {swarm: (0, 2)}, counts, one.shows("scrape"))
 
     # They are found.
     found = ask_peers(swarm, one.url)
@@ -160,7 +170,7 @@ def their_tracker(label, one):
     if one.names_peers:
         both = {at(host, 50_001), at(host, 50_002)}
         check(f"{label}: peers finds both, with their ports",
-              found.code == 0 and found.peers >= both, found)
+              found.code == 0 and found.peers >= both, found, one.shows("peers"))
         check(f"{label}: and nobody else, itself neither", found.peers <= both, found.peers - both)
         sources = {line["source"] for line in found.objects if "peer" in line}
         check(f"{label}: and says who named them", sources == {one.url}, sources)
@@ -199,7 +209,9 @@ def their_tracker(label, one):
     check(f"{label}: a refusal is a failure",
           refused.code in (1, 3) and not refused.peers and line.get("state") == "failed", refused)
     check(f"{label}: told as text ({line.get('error')})",
-          line.get("error") and one.words in line["error"], line)
+          line.get("error") and one.words in line["error"], line,
+          # Eight bytes that call themselves an answer to something else are no error message.
+          one.shows("error") if one.words else ())
 
 
 def no_trackers(label):
