@@ -10,7 +10,8 @@ use crate::Result;
 use crate::search::Found;
 use crate::serve::{target, until_the_end};
 
-async fn start(addr: SocketAddr, bootstrap: Vec<String>) -> Result<Dht> {
+/// A node, which goes on as long as somebody runs the runtime.
+pub async fn start(addr: SocketAddr, bootstrap: Vec<String>) -> Result<Dht> {
     let config = DhtConfig {
         bootstrap_addrs: Some(bootstrap),
         listen_addr: Some(addr),
@@ -19,7 +20,8 @@ async fn start(addr: SocketAddr, bootstrap: Vec<String>) -> Result<Dht> {
     Ok(DhtBuilder::with_config(config).await?)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+/// One thread.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! echo ADDR                              sends back whatever comes
 //! serve tinybt|mainline|librqbit ADDR BOOTSTRAP,…
+//! node mainline|librqbit ADDR BOOTSTRAP,…   obeys, see `node.rs`
 //! measure ROUNDS MILLISECONDS ECHO=ADDR=PID SERVER=ADDR=PID …
 //! world SEED PORT NODES full|quick       all of 127.0.0.0/8 at a port: with dead nodes and delays,
 //!                                        or without; `ADDR` on standard input asks for its traffic
@@ -14,6 +15,7 @@
 
 mod librqbit;
 mod measure;
+mod node;
 mod search;
 mod serve;
 mod world;
@@ -30,6 +32,8 @@ fn main() -> Result<()> {
         ["serve", "tinybt", addr, bootstrap] => serve::tinybt(addr.parse()?, &list(bootstrap)),
         ["serve", "mainline", addr, bootstrap] => serve::mainline(addr.parse()?, &list(bootstrap)),
         ["serve", "librqbit", addr, bootstrap] => librqbit::serve(addr.parse()?, list(bootstrap)),
+        ["node", "mainline", addr, bootstrap] => node::mainline(addr.parse()?, &list(bootstrap)),
+        ["node", "librqbit", addr, bootstrap] => node::librqbit(addr.parse()?, list(bootstrap)),
         ["measure", rounds, millis, servers @ ..] => {
             measure::run(rounds.parse()?, millis.parse()?, servers)
         }
