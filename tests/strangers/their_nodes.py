@@ -69,37 +69,40 @@ def asked(label, peer, node, before=None):
 
 
 def met(label, peer, net, command):
-    """Three of theirs begin at one of ours; then ours are gone, and theirs are asked."""
+    """Three of theirs begin at one of ours; then ours are gone, and theirs are asked. The last of
+    them is told of all the others: some keep nobody in their tables whom nobody has told them of."""
     host = lambda n: f"127.0.{net}.{n}"
     first = Node(f"{host(1)}:6999", NOBODY)
-    wait(f"{label}: our node runs", first.latest)
+    second = Node(f"{host(2)}:6999", text(first.addr))
+    wait(f"{label}: our nodes know each other",
+         lambda: first.latest().get("nodes", {}).get("good", 0) >= 1)
     theirs = [Obedient(f"{host(n)}:6881", *command(f"{host(n)}:6881", text(first.addr)))
               for n in (11, 12, 13)]
-    one, two, three = theirs
+    last = theirs[-1]
 
     # They ask.
-    wait(f"{label}: they know each other through ours",
-         lambda: all(node.tell("nodes")["nodes"] >= 2 for node in theirs), 40)
-    check(f"{label}: they get to know each other through our node", True,
+    wait(f"{label}: the last knows others through ours",
+         lambda: last.tell("nodes")["nodes"] >= 3, 40, lambda: last.objects)
+    check(f"{label}: the last gets to know the others through our node", True,
           shows=they_ask(peer, "find_node"))
     asked(label, peer, first)
     own = bytes.fromhex(first.latest()["id"])
     swarm = near(own)
     wait(f"{label}: it announces at our node",
-         lambda: one.tell("announce", swarm.hex(), 5_555) and has(first.addr, swarm, 5_555), 40)
+         lambda: last.tell("announce", swarm.hex(), 5_555) and has(first.addr, swarm, 5_555), 40)
     check(f"{label}: {peer} announces at our node, with its token", True,
           shows=they_ask(peer, "announce_peer"))
     swarm = near(own)
     announce_raw(first.addr, swarm, host(99), 4_321)
     wait(f"{label}: it finds a peer at our node",
-         lambda: 4_321 in ports(two.tell("peers", swarm.hex())), 40)
+         lambda: 4_321 in ports(last.tell("peers", swarm.hex())), 40)
     check(f"{label}: {peer} finds a peer that our node alone knows", True,
           shows=they_ask(peer, "get_peers"))
-    check(f"{label}: our node ends well", first.stop() < 1)
+    check(f"{label}: our nodes end well", first.stop() < 1 and second.stop() < 1)
 
     # We ask.
-    asked_by_us(label, peer, one.text_addr)
-    stored_by_them(label, peer, one.addr, ",".join(node.text_addr for node in theirs))
+    asked_by_us(label, peer, last.text_addr)
+    stored_by_them(label, peer, last.addr, ",".join(node.text_addr for node in theirs))
     for node in theirs:
         node.end()
 
