@@ -37,10 +37,12 @@ def parts(scratch):
             skip(f"{name}: it is not built")
     yield ("libtorrent's download", their_nodes.download, "libtorrent", scratch, 65,
            their_nodes.libtorrent)
-    if shutil.which("aria2c"):
-        yield "aria2's download", their_nodes.download, "aria2", scratch, 66, their_nodes.aria2
-    else:
-        skip("aria2: not installed")
+    for net, name, program, start in ((66, "aria2", "aria2c", their_nodes.aria2),
+                                      (67, "rtorrent", "rtorrent", their_nodes.rtorrent)):
+        if shutil.which(program):
+            yield f"{name}'s download", their_nodes.download, name, scratch, net, start
+        else:
+            skip(f"{name}: not installed")
 
 
 def main():

@@ -79,6 +79,13 @@ class Libtorrent:
                 print(f"     {alert.message()}", flush=True)
         return max(self.told, default=None)
 
+    def scraped(self):
+        """(seeders, leechers) that a tracker has told it; None before."""
+        for alert in self.session.pop_alerts():
+            if isinstance(alert, lt.scrape_reply_alert):
+                return alert.complete, alert.incomplete
+        return None
+
     def leave(self):
         """Takes the torrent out, which tells the tracker."""
         self.session.remove_torrent(self.handle)
@@ -90,7 +97,7 @@ def asked_us(client, url):
     if client == "libtorrent" and kind == "udp":
         columns.append("BEP 41")
     return they_ask(client, *(f"{kind} {column}" for column in columns),
-                    *(["IPv6"] if "[" in url else []))
+                    *([f"{kind} IPv6"] if "[" in url else []))
 
 
 def listed(torrent, url):
@@ -120,6 +127,10 @@ def libtorrent_at_ours(label, url, scratch, name, host):
     check(f"{label}: and downloads from it", True)
     check(f"{label}: both are listed by peers", listed(torrent, url) == {seed.addr, other.addr},
           listed(torrent, url))
+    other.handle.scrape_tracker()
+    told = wait(f"{label}: libtorrent scrapes", other.scraped)
+    check(f"{label}: libtorrent scrapes ours, and counts both", sum(told) == 2, told,
+          they_ask("libtorrent", f"{url.split(':')[0]} scrape"))
     wait(f"{label}: both are seeds now", lambda: scraped(torrent, url) == (2, 0), 10,
          lambda: scraped(torrent, url))
     line = ask_scrape(url, torrent.info_hash).objects[0]
@@ -190,7 +201,13 @@ const [infoHash, announce, port] = JSON.parse(process.argv[1])
 const client = new Client({ infoHash, announce, port, peerId: Buffer.from("-XX0000-123456789012") })
 client.on("error", error => console.log(JSON.stringify({ error: error.message })))
 client.on("warning", error => console.log(JSON.stringify({ error: error.message })))
-client.on("update", update => console.log(JSON.stringify({ update: update.complete })))
+client.on("update", update => {
+  console.log(JSON.stringify({ update: update.complete }))
+  client.scrape()
+})
+client.on("scrape", told => {
+  console.log(JSON.stringify({ scraped: [told.complete, told.incomplete] }))
+})
 client.on("peer", peer => console.log(JSON.stringify({ told: peer })))
 client.start()
 const alive = setInterval(() => {}, 1000)
@@ -203,6 +220,17 @@ def bittorrent_tracker_client(torrent, url, _host, port):
     running = Running("node", "--input-type=module", "-e", BITTORRENT_TRACKER_CLIENT,
                       json.dumps([torrent.info_hash, url, port]), cwd=NODE_MODULES)
     return running, lambda: any("told" in line for line in running.lines()), lambda: running.end()
+
+
+def bittorrent_tracker_client_refused(label, url):
+    """It takes the text for a number."""
+    running = Running("node", "--input-type=module", "-e", BITTORRENT_TRACKER_CLIENT,
+                      json.dumps(["4" * 40, url, "0"]), cwd=NODE_MODULES)
+    line = wait(f"{label}: it is answered", running.lines, 20)[0]
+    # Over HTTP the port is what is wrong.
+    check(f"{label}: it reads our refusal", any(word in line.get("error", "") for word in ("room", "port")),
+          line, they_ask("bittorrent-tracker", f"{url.split(':')[0]} error"))
+    running.end()
 
 
 def client_at_ours(label, url, scratch, name, start, host, client):
@@ -221,6 +249,11 @@ def client_at_ours(label, url, scratch, name, start, host, client):
     check(f"{label}: libtorrent is told of it by our tracker", True)
     wait(f"{label}: it has what it wants", is_content, 30, running.lines)
     check(f"{label}: it gets what it wants", True, shows=asked_us(client, url))
+    if client == "bittorrent-tracker":
+        wait(f"{label}: it scrapes", lambda: any(sum(line.get("scraped", [])) == 2
+                                                for line in running.lines()), 20, running.lines)
+        check(f"{label}: it scrapes ours, and counts both", True,
+              shows=they_ask(client, f"{url.split(':')[0]} scrape"))
     leave()
     wait(f"{label}: it is gone", lambda: scraped(torrent, url) == (1, 0), 10,
          lambda: scraped(torrent, url))
@@ -249,5 +282,9 @@ def our_tracker(scratch, hosts):
         for kind in ("udp", "http"):
             part(f"{name} at our tracker, {kind}", client_at_ours, server.url(kind, "127.0.0.1"),
                  scratch, f"{name}-{kind}", start, host, name)
+    if has_node():
+        for kind in ("udp", "http"):
+            part(f"bittorrent-tracker refused by our tracker, {kind}",
+                 bittorrent_tracker_client_refused, server.url(kind, "127.0.0.1"))
     code, took = server.end()
     check(f"our tracker: Ctrl-C ends it well ({took:.2f} s)", code == 0, f"exit code {code}")

@@ -8,10 +8,9 @@ import libtorrent as lt
 
 from ed25519 import Key
 from kit import Running, check, free_port, say, they_ask, tinybt, wait, we_ask
-from network import Node, ask, session, split, text
+from network import Node, ask, bencode, session, split, text
 from their_clients import Libtorrent, Torrent
 from their_items import sha1
-from network import bencode
 
 NOBODY = "127.0.0.1:9"
 
@@ -209,7 +208,9 @@ def download(label, peer, scratch, net, start):
         check(f"{label}: and announces itself at our node", True,
               shows=they_ask(peer, "announce_peer"))
         asked_by_us(label, peer, addr)
-        stored_by_them(label, peer, split(addr), addr)
+        if peer != "rtorrent":
+            # That one keeps ports with their bytes swapped.
+            stored_by_them(label, peer, split(addr), addr)
         running.end()
     seed.leave()
     check(f"{label}: our node ends well", node.stop() < 1)
@@ -235,3 +236,22 @@ def aria2(torrent, directory, host, ours):
         f"--interface={host}", f"--listen-port={free_port(host)}", f"--dir={directory}",
         "--seed-ratio=0.0", "--file-allocation=none", "--quiet=true", torrent.path)
     return running, f"{host}:{port}"
+
+
+def rtorrent(torrent, directory, host, ours):
+    port, rc = free_port(host), directory / "rc"
+    (directory / "session").mkdir()
+    rc.write_text(f"""
+system.daemon.set = true
+session.path.set = {directory / "session"}
+directory.default.set = {directory}
+network.bind_address.set = {host}
+network.port_range.set = {free_port(host)}-{port}
+trackers.use_udp.set = no
+protocol.pex.set = no
+dht.mode.set = on
+dht.port.set = {port}
+load.start = {torrent.path}
+schedule2 = known, 1, 5, ((dht.add_node, "{text(ours)}"))
+""")
+    return Running("rtorrent", "-n", "-o", f"import={rc}"), f"{host}:{port}"

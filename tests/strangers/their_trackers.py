@@ -2,9 +2,12 @@
 
 import dataclasses
 import hashlib
+import http.client
+import http.server
 import json
 import shutil
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -35,7 +38,7 @@ class Place:
         """What we have seen work there: BEP 41 is in each of our announces over UDP."""
         kind, sixth = self.url.split(":")[0], "[" in self.url
         columns = [f"{kind} {column}" for column in columns]
-        return we_ask(self.tracker, *columns, *(["IPv6"] if sixth and columns else []))
+        return we_ask(self.tracker, *columns, *([f"{kind} IPv6"] if sixth and columns else []))
 
 
 def place(tracker, kind, host, port, words, names_peers=True, bits=8):
@@ -143,6 +146,8 @@ def their_trackers(scratch, hosts):
             continue
         for one in places:
             part(one.label, their_tracker, one)
+            if one.url.startswith("http://127") and name == "bittorrent-tracker":
+                part(f"{one.label}, dictionaries", dictionaries, one)
     check(f"at least two trackers that are not ours ran ({answering})", answering >= 2)
 
 
@@ -212,6 +217,36 @@ def their_tracker(label, one):
           line.get("error") and one.words in line["error"], line,
           # Eight bytes that call themselves an answer to something else are no error message.
           one.shows("error") if one.words else ())
+
+
+def dictionaries(label, one):
+    """A tracker that is not asked for the compact form: what we ask for is left out on the way."""
+    theirs = urllib.parse.urlsplit(one.url)
+
+    class Passing(http.server.BaseHTTPRequestHandler):
+        bodies = []
+
+        def do_GET(self):
+            ask = http.client.HTTPConnection(theirs.hostname, theirs.port, timeout=5)
+            ask.request("GET", self.path.replace("compact=1", "compact=0"))
+            self.bodies.append(ask.getresponse().read())
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.bodies[-1])))
+            self.end_headers()
+            self.wfile.write(self.bodies[-1])
+
+        def log_message(self, *_):
+            pass
+
+    swarm = hashlib.sha1(label.encode()).hexdigest()
+    raw_announce(one.url, [(swarm, 1)])
+    server = http.server.ThreadingHTTPServer((theirs.hostname, 0), Passing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    found = ask_peers(swarm, f"http://{at(*server.server_address)}/announce")
+    check(f"{label}: peers are found in dictionaries", 4_000 in found.ports
+          and any(b"4:port" in body for body in Passing.bodies), (found, Passing.bodies),
+          one.shows("dictionary"))
+    server.shutdown()
 
 
 def no_trackers(label):
