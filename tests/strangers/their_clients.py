@@ -62,6 +62,8 @@ class Libtorrent:
             "allow_multiple_connections_per_ip": True,
             "unchoke_slots_limit": -1,
             "enable_outgoing_utp": False,
+            # Else it asks a loopback for nothing but /announce.
+            "ssrf_mitigation": False,
             "alert_mask": lt.alert.category_t.tracker_notification,
         })
         params = lt.load_torrent_buffer(torrent.bytes)
