@@ -8,8 +8,8 @@
 //! serve tinybt|mainline|librqbit ADDR BOOTSTRAP,…
 //! node mainline|librqbit ADDR BOOTSTRAP,…   obeys, see `node.rs`
 //! measure ROUNDS MILLISECONDS ECHO=ADDR=PID SERVER=ADDR=PID …
-//! world SEED PORT NODES full|quick       all of 127.0.0.0/8 at a port: with dead nodes and delays,
-//!                                        or without; `ADDR` on standard input asks for its traffic
+//! world SEED PORT NODES usual|harder|quick   all of 127.0.0.0/8 at a port, quick without delays;
+//!                                        `ADDR` on standard input asks for its traffic
 //! search tinybt|mainline|librqbit ADDR BOOTSTRAP,… TARGET PEERS
 //! ```
 
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
             measure::run(rounds.parse()?, millis.parse()?, servers)
         }
         ["world", seed, port, nodes, kind] => {
-            world::run(seed.parse()?, port.parse()?, nodes.parse()?, *kind == "quick")
+            world::run(seed.parse()?, port.parse()?, nodes.parse()?, kind)
         }
         ["search", who, addr, bootstrap, target, peers] => {
             let (bootstrap, peers) = (list(bootstrap), peers.parse()?);

@@ -42,13 +42,15 @@ struct Reply {
 type Post = Arc<(Mutex<Shared>, Condvar)>;
 
 /// Says where to begin and what to look for, then answers until its input ends.
-pub fn run(seed: u64, port: u16, nodes: usize, quick: bool) -> Result<()> {
-    let mut world = World { nodes, ..World::default() };
-    if quick {
-        let delay = Delay::Constant(Duration::ZERO);
-        world = World { dead: 0, stale: 0, loss: 0, delay, ..world };
-    }
-    world.addr = addr;
+pub fn run(seed: u64, port: u16, nodes: usize, kind: &str) -> Result<()> {
+    let usual = World { nodes, addr, ..World::default() };
+    let delay = Delay::Constant(Duration::ZERO);
+    let world = match kind {
+        "quick" => World { dead: 0, stale: 0, loss: 0, delay, ..usual },
+        "harder" => World { dead: 300, stale: 220, loss: 50, ..usual },
+        _ => usual,
+    };
+    let quick = kind == "quick";
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     setsockopt(&socket, sockopt::RcvBuf, &(4 << 20))?;
