@@ -1,9 +1,9 @@
 """tinybt beside others, in one run: how fast servers answer, how fast lookups end, and the codecs.
 
-Usage: run.py FIELD NODE_MODULES|- CODEC|- [--rounds N] [--millis N] [--lookups N] [--nodes N]
-                                          [--only servers|lookups]
-FIELD is the program of this directory, CODEC a file with what `cargo bench --bench codec` said.
-Prints docs/FIELD.md. Needs a loopback; speaks to nobody else; libtorrent and bittorrent-dht take
+Usage: run.py FIELD NODE_MODULES [--rounds N] [--millis N] [--lookups N] [--at-once N] [--nodes N]
+                                 [--only servers|lookups|codec]
+FIELD is the program of this directory, beside which is `tinybt-field-codec`: what is also
+`cargo bench --bench codec`. Prints docs/FIELD.md. Needs a loopback; speaks to nobody else; libtorrent and bittorrent-dht take
 part where they are installed. Every process is ended by its process id.
 """
 
@@ -281,14 +281,14 @@ librqbit-dht never ends a lookup: it is done when no question is in flight any l
 when it has no lookup of the kind; its time begins when its DHT runs. mainline, libtorrent and
 librqbit-dht look for their own id meanwhile, which is counted.
 """
-    if args.codec != "-":
+    if "codec" in parts:
         text += f"""
 ## Codecs
 
-`cargo bench --bench codec`:
+The same as `cargo bench --bench codec`:
 
 ```text
-{pathlib.Path(args.codec).read_text().strip()}
+{parts['codec'].strip()}
 ```
 """
     return text
@@ -298,22 +298,24 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("field")
     parser.add_argument("modules")
-    parser.add_argument("codec")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--millis", type=int, default=250)
     parser.add_argument("--lookups", type=int, default=20)
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--nodes", type=int, default=50_000)
     parser.add_argument("--fill", type=float, default=30)
-    parser.add_argument("--only", choices=["servers", "lookups"])
+    parser.add_argument("--only", choices=["servers", "lookups", "codec"])
     args = parser.parse_args()
     try:
         known, parts = contenders(args), {}
-        if args.only != "lookups":
+        if args.only in (None, "servers"):
             parts["servers"] = servers(args, known)
-        if args.only != "servers":
+        if args.only in (None, "lookups"):
             parts["lookups"] = lookups(args, known, "usual")
             parts["harder"] = lookups(args, known, "harder")
+        if args.only in (None, "codec"):
+            parts["codec"] = subprocess.run([f"{args.field}-codec"], capture_output=True, text=True,
+                                            check=True, timeout=600).stdout
         print(page(args, known, parts), end="")
     finally:
         for process in PROCESSES:

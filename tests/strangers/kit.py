@@ -81,7 +81,7 @@ def version(peer):
             return importlib.metadata.version(peer)
         if peer in commands:
             done = subprocess.run(commands[peer], capture_output=True, text=True, timeout=10)
-            return re.search(r"\d+\.[\w.+~-]*", done.stdout + done.stderr)[0]
+            return re.search(r"\d+(\.\w[\w+~-]*)+", done.stdout + done.stderr)[0]
         if peer in locks:
             with open(os.path.join(here, locks[peer], "Cargo.lock"), encoding="utf-8") as file:
                 return re.search(f'name = "{peer}"\nversion = "(.*)"', file.read())[1]
