@@ -143,10 +143,12 @@ def servers_text(known, tables, lines):
     for name in tables:
         cells = []
         for kind in kinds:
-            line, echo = of[kind, name], of[kind, "echo"]
-            ratio = f" ({line['rate'] / echo['rate']:.2f})" if name != "echo" else ""
-            size = f", {line['bytes']} B" if name != "echo" else ""
-            cells.append(f"{line['rate']:,.0f}{ratio}<br>{line['cost']:.1f} µs{size}")
+            line = of[kind, name]
+            rate, cost = f"{line['rate']:,.0f}", f"{line['cost']:.1f} µs"
+            if name != "echo":
+                rate += f" ({line['rate'] / line['echo_rate']:.2f})"
+                cost += f" ({line['cost'] / line['echo_cost']:.2f})"
+            cells.append(f"{rate}<br>{cost}<br>{line['bytes']:.0f} bytes")
         out.append(f"| {name} | {tables[name] or ''} | " + " | ".join(cells) + " |")
     stored = {line["server"]: line["stored"] for line in lines}
     told = ", ".join(f"{name} {stored[name]}" for name, *_ in known)
@@ -210,7 +212,6 @@ def lookups_text(results):
     columns = ("first", "most", "done", "sent", "received", "peers")
     out = ["| | first peer | 90 % of the peers | done | sent | received | peers |",
            "|---" * 7 + "|"]
-    floor = {key: middle(results["floor"], key) for key in ("first", "done")}
     for name, lines in results.items():
         cells = []
         for key in columns:
@@ -218,7 +219,9 @@ def lookups_text(results):
             if value is None:
                 cells.append("")
             elif key in ("first", "done") and name != "floor":
-                cells.append(f"{value:,.0f} ms ({value / floor[key]:.2f})")
+                ratios = [{key: line[key] / floor[key]} for line, floor in
+                          zip(lines, results["floor"]) if line.get(key) is not None]
+                cells.append(f"{value:,.0f} ms ({middle(ratios, key):.2f})")
             else:
                 cells.append(f"{value:,.0f}" + " ms" * (key in ("first", "most", "done")))
         out.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -248,10 +251,11 @@ Rates depend on the machine and on what else it does: compare within a table onl
         text += f"""
 ## Servers
 
-Answers a second (and the share of what a UDP echo in Rust, one receive and one send for each, gives
-to the same question), microseconds of the processor for each answer, user and system, of all threads
-of the server (of 64 questions outstanding from one socket over the loopback), bytes of the answer;
-medians of {args.rounds} rounds of {args.millis} ms that alternate between all. Every server is a process
+Answers a second with 64 questions outstanding from one socket; microseconds of the processor for each,
+user and system, of all threads of the server; bytes of an answer. In brackets the ratio to a UDP echo in
+Rust, one receive and one send for each, that sends as many bytes to the same question. Medians of
+{args.rounds} rounds of {args.millis} ms that alternate between all, echo after server. Where other
+programs want the processors too, the microseconds say more than the rates. Every server is a process
 of its own whose table has been filled from the same emulated network of {args.nodes:,} nodes without
 delays; limits on rates are off.
 
@@ -269,7 +273,8 @@ trips log-normal, median 120 ms and 95th percentile 600 ms, 10 % jitter; 20 % of
 the contacts stale, 2 % loss each way; the 8 closest living nodes each hold 60 % of 50 peers). Each
 lookup is cold: a node that knows four addresses and nothing else is made and looks at once. Datagrams
 are counted by the network, until the lookup is done. Medians of {args.lookups}, in brackets the ratio to
-the floor: what the all-knowing would need who still must be told each address by somebody.
+the floor: what the all-knowing would need who still must be told each address by somebody
+(medians of the ratios).
 
 {lookups_text(parts['lookups'])}
 
@@ -299,7 +304,7 @@ def main():
     parser.add_argument("field")
     parser.add_argument("modules")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--millis", type=int, default=250)
+    parser.add_argument("--millis", type=int, default=200)
     parser.add_argument("--lookups", type=int, default=20)
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--nodes", type=int, default=50_000)

@@ -21,48 +21,75 @@ struct Server<'a> {
     /// A swarm of 50 peers: next to its id, since some keep no other.
     swarm: InfoHash,
     stored: usize,
-    rates: Vec<f64>,
+    runs: Vec<Run>,
+    /// Of an echo that sends as many bytes.
+    echoes: Vec<Run>,
+}
+
+/// What a round came to.
+#[derive(Clone, Copy)]
+struct Run {
+    /// Answers a second.
+    rate: f64,
     /// Microseconds of the processor for each answer.
-    costs: Vec<f64>,
+    cost: f64,
+    /// Bytes of an answer.
     len: usize,
 }
 
-/// The first is the echo.
+/// The first is the echo. Each round of a server is followed by one of the echo, with as many bytes.
 pub fn run(rounds: usize, millis: u64, servers: &[&str]) -> Result<()> {
+    let time = Duration::from_millis(millis);
     let mut servers = servers.iter().map(|text| server(text)).collect::<Result<Vec<_>>>()?;
-    for server in servers.iter_mut().skip(1) {
+    let (echo, servers) = servers.split_first_mut().ok_or("nobody to measure")?;
+    for server in servers.iter_mut() {
         fill(server).map_err(|error| format!("{}: {error}", server.name))?;
     }
     for kind in ["ping", "find_node", "get_peers, none", "get_peers, 50"] {
         for _ in 0..rounds {
-            for server in &mut servers {
+            for server in servers.iter_mut() {
                 let query = encode(id(1), &question(kind, server));
-                let echo = server.name == "echo";
-                round(server, &query, echo, Duration::from_millis(millis))?;
+                let run = round(server, &query, time)?;
+                server.runs.push(run);
+                server.echoes.push(round(echo, &wanting(&query, run.len), time)?);
             }
+            let query = encode(id(1), &Question::Ping);
+            let run = round(echo, &wanting(&query, query.len()), time)?;
+            echo.runs.push(run);
         }
-        for server in &mut servers {
+        for server in std::iter::once(&mut *echo).chain(servers.iter_mut()) {
             println!(
                 "{}",
                 json!({
-                    "kind": kind, "server": server.name, "rate": median(&mut server.rates),
-                    "cost": median(&mut server.costs), "bytes": server.len,
-                    "stored": server.stored,
+                    "kind": kind, "server": server.name, "stored": server.stored,
+                    "rate": median(&server.runs, |run| run.rate),
+                    "cost": median(&server.runs, |run| run.cost),
+                    "bytes": median(&server.runs, |run| run.len as f64),
+                    "echo_rate": median(&server.echoes, |run| run.rate),
+                    "echo_cost": median(&server.echoes, |run| run.cost),
                 })
             );
-            server.rates.clear();
-            server.costs.clear();
+            server.runs.clear();
+            server.echoes.clear();
         }
     }
     Ok(())
+}
+
+/// Tells an echo how many bytes it is to send, in the last two.
+fn wanting(query: &[u8], len: usize) -> Vec<u8> {
+    let mut bytes = query.to_vec();
+    bytes.truncate(query.len() - 2);
+    bytes.extend_from_slice(&(len as u16).to_be_bytes());
+    bytes
 }
 
 fn server(text: &str) -> Result<Server<'_>> {
     let parts: Vec<&str> = text.split('=').collect();
     let [name, addr, pid] = parts[..] else { return Err("expected NAME=ADDR=PID".into()) };
     let (addr, pid) = (addr.parse()?, pid.parse()?);
-    let (rates, costs, swarm) = (Vec::new(), Vec::new(), InfoHash([0; 20]));
-    Ok(Server { name, addr, pid, swarm, stored: 0, rates, costs, len: 0 })
+    let (runs, echoes, swarm) = (Vec::new(), Vec::new(), InfoHash([0; 20]));
+    Ok(Server { name, addr, pid, swarm, stored: 0, runs, echoes })
 }
 
 fn question<'a>(kind: &str, server: &Server<'_>) -> Question<'a> {
@@ -147,7 +174,7 @@ fn ask(socket: &UdpSocket, host: u8, question: &Question<'_>) -> Result<Vec<u8>>
     }
 }
 
-fn round(server: &mut Server<'_>, query: &[u8], echo: bool, time: Duration) -> Result<()> {
+fn round(server: &Server<'_>, query: &[u8], time: Duration) -> Result<Run> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server.addr)?;
     socket.set_read_timeout(Some(Duration::from_millis(100)))?;
@@ -156,14 +183,14 @@ fn round(server: &mut Server<'_>, query: &[u8], echo: bool, time: Duration) -> R
         socket.send(query)?;
     }
     let begun = Instant::now();
-    let (mut count, mut bytes) = (0u64, [0; 65_536]);
+    let (mut count, mut answer, mut bytes) = (0u64, 0, [0; 65_536]);
     while begun.elapsed() < time {
         // In batches, so that the clock costs nothing.
         for _ in 0..OUTSTANDING {
             match socket.recv(&mut bytes) {
-                Ok(len) if echo || bytes[..len].ends_with(b"1:y1:re") => {
+                Ok(len) if server.name == "echo" || bytes[..len].ends_with(b"1:y1:re") => {
                     count += 1;
-                    server.len = len;
+                    answer = len;
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -171,9 +198,8 @@ fn round(server: &mut Server<'_>, query: &[u8], echo: bool, time: Duration) -> R
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
-    server.rates.push(count as f64 / seconds);
-    server.costs.push((processor(server.pid)? - spent) * 1e6 / count as f64);
-    Ok(())
+    let cost = (processor(server.pid)? - spent) * 1e6 / count as f64;
+    Ok(Run { rate: count as f64 / seconds, cost, len: answer })
 }
 
 /// Seconds of a processor, of the system and of the user, that all threads of a process have had.
@@ -187,7 +213,8 @@ fn processor(pid: u32) -> Result<f64> {
     Ok(nanoseconds / 1e9)
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(figure).collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

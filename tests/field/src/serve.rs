@@ -10,13 +10,14 @@ use tinybt_core::Id;
 
 use crate::Result;
 
-/// One system call in, one out.
+/// One system call in, one out: as many bytes as the last two that came say.
 pub fn echo(addr: SocketAddr) -> Result<()> {
     let socket = UdpSocket::bind(addr)?;
     std::thread::spawn(move || {
-        let mut bytes = [0; 2_048];
+        let mut bytes = [0; 65_536];
         while let Ok((len, from)) = socket.recv_from(&mut bytes) {
-            let _ = socket.send_to(&bytes[..len], from);
+            let wanted = bytes[..len].last_chunk().map_or(0, |last| u16::from_be_bytes(*last));
+            let _ = socket.send_to(&bytes[..wanted.into()], from);
         }
     });
     until_the_end(|| Ok(0))
