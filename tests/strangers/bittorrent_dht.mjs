@@ -1,6 +1,7 @@
 // A node of bittorrent-dht that does what it is told to: each line of its input is a command, each
 // answer a line of JSON, as tests/field/src/node.rs has it; and items besides.
 //
+//   ping ADDR                       {"pinged": ADDR}
 //   put VALUE [SEED SALT SEQ]       {"target": HASH, "stored": NUMBER}
 //   get TARGET [SALT]               {"value": VALUE, "seq": NUMBER}
 import { createPrivateKey, createPublicKey, sign, verify } from "node:crypto"
@@ -50,6 +51,12 @@ const commands = {
   },
   announce: (hash, port) => {
     dht.announce(hash, Number(port), error => tell({ announced: hash, error: error?.message }))
+  },
+  ping: addr => {
+    const [host, port] = addr.split(":")
+    // Of whom it knows the address alone it asks who it is.
+    dht.addNode({ host, port: Number(port) })
+    tell({ pinged: addr })
   },
   nodes: () => tell({ nodes: dht.toJSON().nodes.length }),
   put,

@@ -31,6 +31,7 @@ NO_FILTERS = "it knows no filters"
 # What they cannot, or what cannot be seen; by peer and column, or by peer for all columns.
 CANNOT = {
     ("transmission", ""): LOOPBACK,
+    ("libtorrent", "ping"): "it asks other things",
     ("libtorrent", "errors"): "our questions are none that it refuses, and it does not tell of ours",
     ("libtorrent", "BEP 42"): "it takes no vote for a loopback; we read its `ip`",
     ("libtorrent", "BEP 33"): "it asks for no filters; it keeps and tells them",
@@ -148,7 +149,8 @@ Made by `bash .ci/interop` from what the scripts in `tests/strangers/` saw on a 
 {platform.release()}. `both`: they ask and we answer, and the other way round; `we ask`: they read our
 questions and we read their answers; `they ask`: the reverse, so far as they go on as they do with good
 answers; `no`: it cannot be, for the reason given;
-`–`: not tried, or not seen. A client asks trackers and a tracker is asked, so one way is all there is.
+`–`: not tried, or not seen. A client asks trackers and a tracker is asked, so one way is all there is. Of BEP 41 is seen that announces
+which carry a path are taken in.
 """]
     for title, prefix, columns, peers in TABLES:
         out += [f"## {title}", "", "| | " + " | ".join(columns) + " |",

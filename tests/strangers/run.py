@@ -99,7 +99,7 @@ def family(label, host, ours, bits):
 
     check(f"{label}: libtorrent announces to it, with its token",
           wait("stored", stored_with_us, 65, node.latest),
-          shows=they_ask(LT, "ping", "get_peers", "announce_peer"))
+          shows=they_ask(LT, "get_peers", "announce_peer"))
     reply = raw(ours_addr, b"d1:ad2:id20:" + b"s" * 20 + b"9:info_hash20:" + third
                 + b"e1:q9:get_peers2:roi1e1:t2:zz1:y1:qe")
     values = reply[b"r"].get(b"values", [])

@@ -96,6 +96,8 @@ def met(label, peer, net, command):
          lambda: 4_321 in ports(last.tell("peers", swarm.hex())), 40)
     check(f"{label}: {peer} finds a peer that our node alone knows", True,
           shows=they_ask(peer, "get_peers"))
+    if not last.tell("ping", text(first.addr)).get("error"):
+        wait(f"{label}: it pings our node", lambda: first.latest()["queries"]["ping"] > 0)
     asked(label, peer, first)
     check(f"{label}: our nodes end well", first.stop() < 1 and second.stop() < 1)
 

@@ -46,16 +46,11 @@ pub fn librqbit(addr: SocketAddr, bootstrap: Vec<String>) -> Result<()> {
     let runtime = runtime()?;
     let dht = runtime.block_on(start(addr, bootstrap))?;
     let looking = dht.clone();
-    let (tell, told) = std::sync::mpsc::channel::<(Id20, Option<u16>)>();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel::<(Id20, Option<u16>)>();
     let (reply, replies) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         runtime.block_on(async move {
-            loop {
-                // Its own work goes on meanwhile.
-                let Ok((hash, port)) = told.try_recv() else {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                };
+            while let Some((hash, port)) = told.recv().await {
                 let (mut stream, mut peers) = (looking.get_peers(hash, port), BTreeSet::new());
                 let all = async {
                     while let Some(peer) = stream.next().await {

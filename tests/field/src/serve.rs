@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde_json::json;
@@ -53,19 +53,18 @@ pub fn target(seed: u64) -> Id {
 
 /// Says how many nodes are known, five times a second.
 pub fn until_the_end(mut nodes: impl FnMut() -> Result<usize>) -> Result<()> {
-    static ENDED: AtomicBool = AtomicBool::new(false);
-    std::thread::spawn(|| {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        ENDED.store(true, Ordering::Relaxed);
+        drop(end);
     });
     let mut told = None;
-    while !ENDED.load(Ordering::Relaxed) {
+    while ended.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
         let now = nodes()?;
         if told != Some(now) {
             println!("{}", json!({"nodes": now}));
             told = Some(now);
         }
-        std::thread::sleep(Duration::from_millis(200));
     }
     Ok(())
 }
