@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tinybt_core::Id;
+use tinybt_core::dht::Config;
 
 use crate::Result;
 
@@ -24,7 +25,13 @@ pub fn echo(addr: SocketAddr) -> Result<()> {
 }
 
 pub fn tinybt(addr: SocketAddr, bootstrap: &[String]) -> Result<()> {
-    let dht = tinybt_std::Dht::builder().bind(addr).bootstrap(bootstrap).private().start()?;
+    let config = |config: &mut Config| {
+        *config = Config::private(config.family);
+        // To have a table as large as others in as little time.
+        config.upkeep.refresh_spacing = Duration::from_millis(50);
+    };
+    let builder = tinybt_std::Dht::builder().bind(addr).bootstrap(bootstrap);
+    let dht = builder.configure(config).start()?;
     for seed in 0..16 {
         dht.find_node(target(seed))?.finish()?;
     }
