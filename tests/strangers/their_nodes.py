@@ -58,7 +58,8 @@ def ports(line):
 
 
 def asked(label, peer, node):
-    """What our node has been asked by them, of what needs no more than an answer."""
+    """What our node has been asked by them, of what needs no more than an answer. Nobody else may
+    know the node."""
     queries = node.latest()["queries"]
     for method in ("ping", "find_node"):
         if queries[method] > 0:
@@ -96,9 +97,13 @@ def met(label, peer, net, command):
          lambda: 4_321 in ports(last.tell("peers", swarm.hex())), 40)
     check(f"{label}: {peer} finds a peer that our node alone knows", True,
           shows=they_ask(peer, "get_peers"))
-    if not last.tell("ping", text(first.addr)).get("error"):
-        wait(f"{label}: it pings our node", lambda: first.latest()["queries"]["ping"] > 0)
-    asked(label, peer, first)
+    # One that nobody else knows.
+    alone = Node(f"{host(3)}:6999", NOBODY)
+    wait(f"{label}: our node runs", alone.latest)
+    if not last.tell("ping", text(alone.addr)).get("error"):
+        wait(f"{label}: it pings our node", lambda: alone.latest()["queries"]["ping"] > 0)
+        asked(label, peer, alone)
+    alone.stop()
     check(f"{label}: our nodes end well", first.stop() < 1 and second.stop() < 1)
 
     # We ask.
@@ -212,11 +217,12 @@ def download(label, peer, scratch, net, start):
              30, lambda: node.latest()["queries"])
         check(f"{label}: {peer} announces itself at our node, with its token", True,
               shows=they_ask(peer, "get_peers", "announce_peer"))
+        # Before ours get to know the node through theirs, and ask it too.
+        asked(label, peer, node)
         asked_by_us(label, peer, addr)
         if peer != "rtorrent":
             # That one keeps ports with their bytes swapped.
             stored_by_them(label, peer, split(addr), addr)
-        asked(label, peer, node)
         running.end()
     seed.leave()
     check(f"{label}: our node ends well", node.stop() < 1)
