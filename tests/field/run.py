@@ -3,8 +3,9 @@
 Usage: run.py FIELD NODE_MODULES [--rounds N] [--millis N] [--lookups N] [--at-once N] [--nodes N]
                                  [--only servers|lookups|codec]
 FIELD is the program of this directory, beside which is `tinybt-field-codec`: what is also
-`cargo bench --bench codec`. Prints docs/FIELD.md. Needs a loopback; speaks to nobody else; libtorrent and bittorrent-dht take
-part where they are installed. Every process is ended by its process id.
+`cargo bench --bench codec`. Prints docs/FIELD.md. Needs a loopback; speaks to nobody else;
+libtorrent and bittorrent-dht take part where they are installed. Every process is ended by its
+process id.
 """
 
 import argparse
@@ -245,36 +246,37 @@ def page(args, known, parts):
     text = f"""# tinybt beside others
 
 Made by `bash .ci/field`, all of it in one run. {datetime.date.today()}; {machine}; {versions}.
-Rates depend on the machine and on what else it does: compare within a table only.
+Rates depend on the machine and on what else it does (load average {os.getloadavg()[1]:.0f} at the
+end): compare within a table only.
 """
     if "servers" in parts:
         text += f"""
 ## Servers
 
-Answers a second with 64 questions outstanding from one socket; microseconds of the processor for each,
-user and system, of all threads of the server; bytes of an answer. In brackets the ratio to a UDP echo in
-Rust, one receive and one send for each, that sends as many bytes to the same question. Medians of
-{args.rounds} rounds of {args.millis} ms that alternate between all, echo after server. Where other
-programs want the processors too, the microseconds say more than the rates. Every server is a process
-of its own whose table has been filled from the same emulated network of {args.nodes:,} nodes without
-delays; limits on rates are off.
+Answers a second with 64 questions outstanding from one socket; microseconds of the processor for
+each, user and system, of all threads of the server; bytes of an answer. In brackets the ratio to
+a UDP echo in Rust, one receive and one send for each, that sends as many bytes to the same
+question. Medians of {args.rounds} rounds of {args.millis} ms that alternate between all, echo
+after server. Where other programs want the processors too, the microseconds say more than the
+rates. Every server is a process of its own whose table has been filled from the same emulated
+network of {args.nodes:,} nodes without delays; limits on rates are off.
 
 {servers_text(known, *parts['servers'])}
 
-bittorrent-dht tells peers without nodes; librqbit-dht runs on a tokio of one thread, the others on a
-thread of their own making.
+bittorrent-dht tells peers without nodes; librqbit-dht runs on a tokio of one thread, the others
+on a thread of their own making.
 """
     if "lookups" in parts:
         text += f"""
 ## Lookups
 
-In an emulated network of {args.nodes:,} nodes on real sockets of 127.0.0.0/8 (`tests/src/world.rs`: round
-trips log-normal, median 120 ms and 95th percentile 600 ms, 10 % jitter; 20 % of the nodes dead, 15 % of
-the contacts stale, 2 % loss each way; the 8 closest living nodes each hold 60 % of 50 peers). Each
-lookup is cold: a node that knows four addresses and nothing else is made and looks at once. Datagrams
-are counted by the network, until the lookup is done. Medians of {args.lookups}, in brackets the ratio to
-the floor: what the all-knowing would need who still must be told each address by somebody
-(medians of the ratios).
+In an emulated network of {args.nodes:,} nodes on real sockets of 127.0.0.0/8
+(`tests/src/world.rs`: round trips log-normal, median 120 ms and 95th percentile 600 ms, 10 %
+jitter; 20 % of the nodes dead, 15 % of the contacts stale, 2 % loss each way; the 8 closest
+living nodes each hold 60 % of 50 peers). Each lookup is cold: a node that knows four addresses
+and nothing else is made and looks at once. Datagrams are counted by the network, until the lookup
+is done. Medians of {args.lookups}, in brackets the ratio to the floor: what the all-knowing would
+need who still must be told each address by somebody (medians of the ratios).
 
 {lookups_text(parts['lookups'])}
 
@@ -282,9 +284,9 @@ With 30 % of the nodes dead, 22 % of the contacts stale and 5 % loss each way:
 
 {lookups_text(parts['harder'])}
 
-librqbit-dht never ends a lookup: it is done when no question is in flight any longer. libtorrent is done
-when it has no lookup of the kind; its time begins when its DHT runs. mainline, libtorrent and
-librqbit-dht look for their own id meanwhile, which is counted.
+librqbit-dht never ends a lookup: it is done when no question is in flight any longer. libtorrent
+is done when it has no lookup of the kind; its time begins when its DHT runs. mainline, libtorrent
+and librqbit-dht look for their own id meanwhile, which is counted.
 """
     if "codec" in parts:
         text += f"""

@@ -71,7 +71,8 @@ def record(name, ok, shows):
 @functools.cache
 def version(peer):
     """What it says of itself, or what was installed; nothing if nobody knows."""
-    commands = {"transmission": ["transmission-daemon", "--version"], "aria2": ["aria2c", "--version"],
+    commands = {"transmission": ["transmission-daemon", "--version"],
+                "aria2": ["aria2c", "--version"],
                 "opentracker": ["dpkg-query", "-W", "-f", "${Version}", "opentracker"],
                 "rtorrent": ["rtorrent", "-h"]}
     locks = {"mainline": "strangers/mainline", "librqbit-dht": "field"}

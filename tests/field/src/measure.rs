@@ -37,7 +37,8 @@ struct Run {
     len: usize,
 }
 
-/// The first is the echo. Each round of a server is followed by one of the echo, with as many bytes.
+/// The first is the echo. Each round of a server is followed by one of the echo, with as many
+/// bytes.
 pub fn run(rounds: usize, millis: u64, servers: &[&str]) -> Result<()> {
     let time = Duration::from_millis(millis);
     let mut servers = servers.iter().map(|text| server(text)).collect::<Result<Vec<_>>>()?;
