@@ -146,7 +146,7 @@ def page(seen, versions, dates):
     out = [f"""# What works with whom
 
 Made by `bash .ci/interop` from what the scripts in `tests/strangers/` saw on a loopback,
-{max(dates)}, Linux {platform.release()}. `both`: they ask and we answer, and the other way round;
+{max(dates)}, Linux {platform.release().split("-")[0]}. `both`: they ask and we answer, and the other way round;
 `we ask`: they read our questions and we read their answers; `they ask`: the reverse, so far as
 they go on as they do with good answers; `no`: it cannot be, for the reason given; `–`: not tried,
 or not seen. A client asks trackers and a tracker is asked, so one way is all there is. Of BEP 41
