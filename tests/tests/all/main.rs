@@ -12,6 +12,8 @@ mod finder_hostile;
 mod follow;
 mod homes;
 mod hostile;
+mod hostile_amplification;
+mod hostile_worlds;
 mod items;
 mod items_found;
 mod items_served;

@@ -2,6 +2,7 @@
 //!
 //! Everything is in virtual time and decided by a seed: the same command prints the same table.
 
+mod hostile;
 mod lookups;
 
 use clap::{Parser, Subcommand};
@@ -17,10 +18,13 @@ struct Args {
 enum What {
     /// One searcher in an emulated network, against a floor that only the all-knowing reach
     Lookups(lookups::Args),
+    /// Attackers, and what still works, with protections switched off one by one
+    Hostile(hostile::Args),
 }
 
 fn main() {
     match Args::parse().what {
         What::Lookups(args) => lookups::run(&args),
+        What::Hostile(args) => hostile::run(&args),
     }
 }
