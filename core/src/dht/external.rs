@@ -2,7 +2,9 @@
 //!
 //! Every network has one vote, its last one, so that a crowd in one place is one voice. An address
 //! is agreed on when at least three networks say so and they are more than half of those heard
-//! lately; the port is the one that most of them name. Knows neither time nor messages.
+//! lately; the port is the one that most of them name. Once there is one, another takes its place
+//! only by three quarters of the votes: a new address makes a new id, and costs the table that was
+//! built around the old one. Knows neither time nor messages.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -82,6 +84,11 @@ impl External {
         let ip = most.1.ip();
         let votes = named(ip).count();
         if votes < Self::QUORUM || votes * 2 <= self.votes.len() {
+            return None;
+        }
+        if self.agreed.is_some_and(|agreed| agreed.addr.ip() != ip)
+            && votes * 4 < self.votes.len() * 3
+        {
             return None;
         }
         let same = |addr: &SocketAddr| named(ip).filter(|(_, other)| other == addr).count();

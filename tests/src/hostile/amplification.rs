@@ -149,7 +149,7 @@ impl Target {
             for (value, target) in [(&short, targets[0]), (&longest, targets[2])] {
                 let from = self.next_stranger(family);
                 let token = self.token(from, "get", b"6:target20:", &target.0);
-                let put = Question::PutImmutable { target, token: &token[8..], value };
+                let put = Question::PutImmutable { target, token: &token[9..], value };
                 self.ask(from, &put);
             }
             for ((value, salt), target) in signed.iter().zip([targets[1], targets[3]]) {
@@ -157,7 +157,7 @@ impl Target {
                 let token = self.token(from, "get", b"6:target20:", &target.0);
                 let (salt, seq) = (salt.to_string().into_bytes(), 1);
                 let signature = &sign(&key, &salt, seq, value).expect("a good item");
-                let (key, salt, token) = (&key.key(), &salt[..], &token[8..]);
+                let (key, salt, token) = (&key.key(), &salt[..], &token[9..]);
                 let cas = None;
                 let put =
                     Question::PutMutable { target, token, value, key, signature, seq, salt, cas };

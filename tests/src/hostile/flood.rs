@@ -13,7 +13,7 @@ use tinybt_core::wire::krpc::{self, Body};
 use tinybt_core::{Buffer, Family, InfoHash, Instant, Machine, buffer};
 
 use super::Table;
-use super::stage::{Drive, Noise, Stage, Villains};
+use super::stage::{Drive, Heard, Noise, Stage, Villains};
 use crate::counting;
 use crate::net::mix;
 use crate::nodes::{TestNode, id, node};
@@ -82,8 +82,8 @@ pub struct Tally {
     pub live: i64,
     /// At the most.
     pub peak: i64,
-    /// The most until a tenth of a million datagrams had come.
-    pub early: i64,
+    /// After how many datagrams it was the most for the first time.
+    pub peak_at: u64,
     /// Allocations.
     pub allocations: u64,
 }
@@ -243,9 +243,8 @@ impl Flood {
         if kind == Kind::WantsToken && taken.is_ok() {
             self.take_token(now, node, from);
         }
-        self.tally.peak = self.tally.peak.max(self.tally.live);
-        if self.tally.thrown <= 100_000 {
-            self.tally.early = self.tally.peak;
+        if self.tally.live > self.tally.peak {
+            (self.tally.peak, self.tally.peak_at) = (self.tally.live, self.tally.thrown);
         }
     }
 
@@ -286,16 +285,14 @@ impl Noise for Flood {
         self.throw(now, searcher);
     }
 
-    fn overhear(&mut self, to: SocketAddr, query: &[u8]) {
+    fn sees(&mut self, to: SocketAddr) {
         self.asked.truncate(63);
         self.asked.push_front(to);
-        // The answer that it may have had, once more.
-        let Ok(message) = krpc::decode(query) else { return };
-        let mut answer = b"d1:rd2:id20:abcdefghij01234567895:nodes0:e1:t4:".to_vec();
-        answer.extend_from_slice(message.transaction);
-        answer.extend_from_slice(b"1:y1:re");
+    }
+
+    fn overhears(&mut self, from: SocketAddr, answer: &[u8]) {
         self.overheard.truncate(63);
-        self.overheard.push_front((to, answer));
+        self.overheard.push_front((from, answer.to_vec()));
     }
 }
 
@@ -306,10 +303,14 @@ pub struct Figures {
     pub lookups: usize,
     /// Nine tenths of the peers found.
     pub found: usize,
+    /// The same of twenty lookups in peace.
+    pub found_in_peace: usize,
     /// Milliseconds to the end, medians: in peace, and during the flood.
     pub peace: f64,
     /// During the flood.
     pub flood: f64,
+    /// Questions in flight at the end of a lookup, at the most.
+    pub in_flight: usize,
     /// What became of the datagrams.
     pub tally: Tally,
 }
@@ -333,14 +334,19 @@ pub fn figures(world: &World, config: &Config, datagrams: u64, every: Duration) 
         }
     };
     let (mut peace, mut during) = (Vec::new(), Vec::new());
+    let mut figures = Figures::default();
+    let found = |heard: &Heard| {
+        heard.outcome.is_some() && heard.true_and_invented().0 * 10 >= stage.true_peers() * 9
+    };
     let (mut drive, mut node) = (Drive::new(&stage), settled());
     warm(&mut drive, &mut node);
     for _ in 0..20 {
         node.get_peers(drive.now, info_hash).expect("a row is free");
-        peace.push(drive.search(&mut node).done);
+        let heard = drive.search(&mut node);
+        figures.found_in_peace += usize::from(found(&heard));
+        peace.push(heard.done);
     }
     let (mut flood, mut node) = (Flood::new(3, every), settled());
-    let mut figures = Figures::default();
     let mut calm = Drive::new(&stage);
     warm(&mut calm, &mut node);
     let mut drive = Drive::with_noise(&stage, &mut flood);
@@ -350,8 +356,8 @@ pub fn figures(world: &World, config: &Config, datagrams: u64, every: Duration) 
         node.get_peers(drive.now, info_hash).expect("a row is free");
         let heard = drive.search(&mut node);
         figures.lookups += 1;
-        let enough = heard.true_and_invented().0 * 10 >= stage.true_peers() * 9;
-        figures.found += usize::from(heard.outcome.is_some() && enough);
+        figures.found += usize::from(found(&heard));
+        figures.in_flight = figures.in_flight.max(node.status(drive.now).in_flight);
         during.push(heard.done);
     }
     figures.peace = median(peace);
@@ -372,13 +378,16 @@ pub fn table(world: &World, datagrams: u64) -> Table {
         "datagrams",
         "lookups",
         "found",
+        "of 20 in peace",
         "peace ms",
         "flood ms",
         "forged",
         "stolen",
         "stored",
-        "memory early",
+        "in flight",
+        "bytes",
         "at the most",
+        "since",
     ]);
     let strict = Config::new(Family::V4);
     let mut open = strict.clone();
@@ -400,13 +409,16 @@ pub fn table(world: &World, datagrams: u64) -> Table {
             &t.thrown,
             &f.lookups,
             &f.found,
+            &f.found_in_peace,
             &format!("{:.0}", f.peace),
             &format!("{:.0}", f.flood),
             &t.forged,
             &t.stolen,
             &t.stored,
-            &t.early,
+            &f.in_flight,
+            &t.live,
             &t.peak,
+            &t.peak_at,
         ]);
     }
     table

@@ -101,7 +101,7 @@ pub struct Stage<'a> {
 /// What one search came to.
 #[derive(Clone, Debug, Default)]
 pub struct Heard {
-    /// Peers that the searcher was told of, in order.
+    /// Peers that the searcher was told of, each once.
     pub peers: Vec<SocketAddr>,
     /// Milliseconds to the first true one.
     pub first: Option<f64>,
@@ -387,8 +387,11 @@ pub trait Noise {
     /// Its turn.
     fn speak(&mut self, now: Instant, searcher: &mut TestNode);
 
-    /// It overhears what the searcher sends.
-    fn overhear(&mut self, _to: SocketAddr, _query: &[u8]) {}
+    /// It sees whom the searcher asks.
+    fn sees(&mut self, _to: SocketAddr) {}
+
+    /// It gets hold of an answer that the searcher has had.
+    fn overhears(&mut self, _from: SocketAddr, _answer: &[u8]) {}
 }
 
 impl<'a> Drive<'a> {
@@ -428,7 +431,9 @@ impl<'a> Drive<'a> {
                         if is_true && heard.first.is_none() {
                             heard.first = Some(self.now.since(start).as_secs_f64() * 1e3);
                         }
-                        heard.peers.push(peer);
+                        if !heard.peers.contains(&peer) {
+                            heard.peers.push(peer);
+                        }
                     }
                     Step::Event(Event::Finished { outcome, .. }) => {
                         heard.done = self.now.since(start).as_secs_f64() * 1e3;
@@ -459,6 +464,9 @@ impl<'a> Drive<'a> {
             {
                 heard.received += 1;
                 let _ = searcher.handle_datagram(self.now, from, &bytes);
+                if let Some(noise) = &mut self.noise {
+                    noise.overhears(from, &bytes);
+                }
             }
         }
     }
@@ -474,7 +482,7 @@ impl<'a> Drive<'a> {
         let Body::Query(query) = &message.body else { return };
         heard.sent += 1;
         if let Some(noise) = &mut self.noise {
-            noise.overhear(to, bytes);
+            noise.sees(to);
         }
         let Some(&node) = self.stage.by_addr.get(&to) else {
             heard.astray += 1;

@@ -95,8 +95,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     destinations: Destinations,
     sources: Sources<S::Sources>,
     newcomers: Deque<Contact, NEWCOMERS_MAX>,
-    /// A newcomer is being asked: one at a time.
-    verifying: bool,
+    /// The newcomer that is being asked: one at a time.
+    verifying: Option<SocketAddr>,
     /// Nodes of the other family that answers told of, for the other node of a pair.
     leaked: Deque<SocketAddr, NEWCOMERS_MAX>,
     /// Ask for nodes of both families (BEP 32), and keep what is told of the other.
@@ -199,7 +199,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             destinations: Destinations::new(config.destinations_per_minute),
             sources: Sources::new(storage.sources(), config.answers, &mut random),
             newcomers: Deque::new(),
-            verifying: false,
+            verifying: None,
             leaked: Deque::new(),
             want_both: false,
             told: None,

@@ -241,7 +241,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 self.announce_confirmed(&flight, rtt);
             }
             Asker::Verify => {
-                self.verifying = false;
+                self.has_verified(&from);
                 self.newcomers_from(now, from, response);
             }
             Asker::Upkeep => self.newcomers_from(now, from, response),
@@ -270,7 +270,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Asker::Search { row, errand, hop } => {
                 self.search_refused(now, row, errand, hop, &flight, error.code);
             }
-            Asker::Verify => self.verifying = false,
+            Asker::Verify => self.has_verified(&from),
             Asker::Upkeep => {}
         }
         Ok(())

@@ -71,7 +71,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             search.lookup.slow(&flight.to, errand);
                         }
                     }
-                    Asker::Verify => self.verifying = false,
+                    Asker::Verify => self.has_verified(&flight.to),
                     Asker::Upkeep => {}
                 },
                 Lapse::Silent(flight) => {
@@ -96,7 +96,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             }
                         }
                         // If its patience was so short that it was never slow.
-                        Asker::Verify => self.verifying = false,
+                        Asker::Verify => self.has_verified(&flight.to),
                         Asker::Upkeep => {}
                     }
                     // Places to begin are asked again whenever there is need.
@@ -329,9 +329,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        let newcomer = if self.verifying { None } else { self.newcomers.pop_front() };
+        let newcomer = if self.verifying.is_some() { None } else { self.newcomers.pop_front() };
         if let Some(newcomer) = newcomer {
-            self.verifying = true;
+            self.verifying = Some(newcomer.addr);
             // Its real id is what it answers with.
             return self.send(now, buffer, newcomer.addr, None, Asker::Verify, None);
         }
@@ -343,6 +343,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Upkeep::FindNode { via, target } => (via, Some(target)),
         };
         self.send(now, buffer, contact.addr, Some(contact.id), Asker::Upkeep, target)
+    }
+
+    /// A newcomer has answered or is slow, so the next has its turn. Of one that was slow before this
+    /// says nothing more: else each would make room for two.
+    pub(super) fn has_verified(&mut self, addr: &SocketAddr) {
+        self.verifying = self.verifying.filter(|newcomer| newcomer != addr);
     }
 
     /// Sends `find_node` for a target, `ping` where there is none.
