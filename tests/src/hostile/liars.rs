@@ -1,12 +1,14 @@
 //! Liars among the nodes: they tell of nodes and peers that do not exist, or of each other.
 
-use tinybt_core::dht::Config;
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
+use tinybt_core::dht::{Config, Heap, Node};
 use tinybt_core::{Family, InfoHash};
 
 use super::Table;
 use super::stage::{Drive, Heard, Lies, Stage, Villains};
 use crate::net::mix;
-use crate::nodes::node;
+use crate::nodes::{TestNode, small};
 use crate::world::World;
 
 /// What many lookups among liars came to.
@@ -24,6 +26,8 @@ pub struct Figures {
     pub invented: f64,
     /// In the worst lookup.
     pub invented_worst: usize,
+    /// Of the true ones told, the share that three networks or more named; of the invented ones.
+    pub backed: (f64, f64),
     /// Datagrams sent.
     pub sent: f64,
     /// Of these, to addresses that were invented.
@@ -50,7 +54,9 @@ const NONE: Lies =
 /// A lookup of a node that knows four honest ones.
 pub fn search(world: &World, villains: Villains, seed: u64, config: &Config) -> (Heard, usize) {
     let stage = Stage::new(world, villains, seed);
-    let mut searcher = node(mix(seed, &[1]), config.clone());
+    let heap = Heap { peers_per_lookup: 2_000, ..small() };
+    let mut searcher: TestNode =
+        Node::new(config.clone(), heap, ChaCha8Rng::seed_from_u64(mix(seed, &[1])));
     for source in stage.bootstrap() {
         searcher.add_source(source);
     }
@@ -73,6 +79,9 @@ pub fn figures(world: &World, villains: Villains, lookups: u64, config: &Config)
         figures.ended += if heard.outcome.is_some() { share } else { 0.0 };
         figures.invented += invented as f64 * share;
         figures.invented_worst = figures.invented_worst.max(invented);
+        let backed = heard.named[2..].iter().fold((0, 0), |sum, c| (sum.0 + c.0, sum.1 + c.1));
+        figures.backed.0 += backed.0 as f64 / found.max(1) as f64 * share;
+        figures.backed.1 += backed.1 as f64 / invented.max(1) as f64 * share;
         figures.sent += f64::from(heard.sent) * share;
         figures.astray += f64::from(heard.astray) * share;
         figures.at_victim = figures.at_victim.max(heard.at_victim);
@@ -92,6 +101,8 @@ pub fn table(world: &World, lookups: u64, liars: u32) -> Table {
         "ended",
         "invented",
         "worst",
+        "named by 3: true",
+        "invented",
         "sent",
         "astray",
         "at victim",
@@ -113,6 +124,8 @@ pub fn table(world: &World, lookups: u64, liars: u32) -> Table {
                 &percent(f.ended),
                 &format!("{:.0}", f.invented),
                 &f.invented_worst,
+                &percent(f.backed.0),
+                &percent(f.backed.1),
                 &format!("{:.0}", f.sent),
                 &format!("{:.0}", f.astray),
                 &f.at_victim,

@@ -20,7 +20,7 @@ use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Values};
 use tinybt_core::{Contact, Family, Id, Instant, Machine, Step, buffer};
 
 use crate::net::{mix, uniform};
-use crate::nodes::{TestNode, addr, id};
+use crate::nodes::{TestNode, id};
 use crate::world::World;
 
 /// Where the searcher is.
@@ -103,6 +103,8 @@ pub struct Stage<'a> {
 pub struct Heard {
     /// Peers that the searcher was told of, each once.
     pub peers: Vec<SocketAddr>,
+    /// How many true and how many invented ones were named by one network, by two, and so on.
+    pub named: [(usize, usize); 8],
     /// Milliseconds to the first true one.
     pub first: Option<f64>,
     /// Milliseconds to the end.
@@ -124,9 +126,7 @@ pub struct Heard {
 impl Heard {
     /// How many of the peers are true ones, and how many invented.
     pub fn true_and_invented(&self) -> (usize, usize) {
-        let is_true =
-            |peer: &&SocketAddr| matches!(peer, SocketAddr::V4(v4) if v4.ip().octets()[0] == 99);
-        let count = self.peers.iter().filter(is_true).count();
+        let count = self.peers.iter().filter(|peer| is_true(peer)).count();
         (count, self.peers.len() - count)
     }
 }
@@ -142,7 +142,7 @@ impl<'a> Stage<'a> {
             _ => Role::Honest,
         };
         let mut nodes: Vec<(Id, SocketAddr, Role)> =
-            (0..world.nodes).map(|index| (id(seed, index), addr(index), role(index))).collect();
+            (0..world.nodes).map(|index| (id(seed, index), spread(index), role(index))).collect();
         let list = |wanted: &dyn Fn(Role) -> bool, nodes: &[(Id, SocketAddr, Role)]| {
             let all = nodes.iter().enumerate();
             let mut list: Vec<(Id, usize)> = all
@@ -335,6 +335,17 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// The address of the `index`th node: neighbours in number are of different /16s, as nodes on the
+/// internet are.
+fn spread(index: usize) -> SocketAddr {
+    let index = index as u32;
+    SocketAddr::from(([20 + (index >> 16) as u8, index as u8, (index >> 8) as u8, 7], 6881))
+}
+
+fn is_true(peer: &SocketAddr) -> bool {
+    matches!(peer, SocketAddr::V4(v4) if v4.ip().octets()[0] == 99)
+}
+
 /// An id that shares this many bits with another, and no more than by chance.
 pub fn beside(target: Id, shared: usize, salt: u64) -> Id {
     let mut id = id(salt, 0);
@@ -426,16 +437,18 @@ impl<'a> Drive<'a> {
                         self.carry(transmit.to, &out[..transmit.len], &mut heard, &mut stored);
                     }
                     Step::Event(Event::Peer { peer, .. }) => {
-                        let is_true =
-                            matches!(peer, SocketAddr::V4(v4) if v4.ip().octets()[0] == 99);
-                        if is_true && heard.first.is_none() {
+                        if is_true(&peer) && heard.first.is_none() {
                             heard.first = Some(self.now.since(start).as_secs_f64() * 1e3);
                         }
                         if !heard.peers.contains(&peer) {
                             heard.peers.push(peer);
                         }
                     }
-                    Step::Event(Event::Finished { outcome, .. }) => {
+                    Step::Event(Event::Finished { outcome, lookup }) => {
+                        for (peer, by) in searcher.named(lookup) {
+                            let count = &mut heard.named[usize::from(by).clamp(1, 8) - 1];
+                            if is_true(&peer) { count.0 += 1 } else { count.1 += 1 }
+                        }
                         heard.done = self.now.since(start).as_secs_f64() * 1e3;
                         heard.outcome = Some(outcome);
                         let close = |node: &&usize| stored.contains(*node);

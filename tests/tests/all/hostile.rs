@@ -447,7 +447,7 @@ fn nothing_found_is_lost_that_was_polled() {
         for peer in 0..50u32 {
             let ip = Ipv4Addr::from_bits(0x0100_0000 + answer * 1_000 + peer);
             offered.insert(SocketAddr::new(IpAddr::V4(ip), 6881));
-            assert!(found.insert((ip, 6881).into()));
+            assert!(found.insert((ip, 6881).into(), ip.into()));
         }
         while let Some(peer) = found.tell() {
             assert!(told.insert(peer), "told twice");
