@@ -13,6 +13,7 @@ mod follow;
 mod homes;
 mod hostile;
 mod hostile_amplification;
+mod hostile_density;
 mod hostile_worlds;
 mod items;
 mod items_found;
