@@ -10,6 +10,7 @@ mod crawl_real;
 mod finder;
 mod finder_hostile;
 mod follow;
+mod fuzz_seeds;
 mod homes;
 mod hostile;
 mod items;

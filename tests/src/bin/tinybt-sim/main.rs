@@ -3,6 +3,7 @@
 //! Everything is in virtual time and decided by a seed: the same command prints the same table.
 
 mod lookups;
+mod seeds;
 
 use clap::{Parser, Subcommand};
 
@@ -17,10 +18,13 @@ struct Args {
 enum What {
     /// One searcher in an emulated network, against a floor that only the all-knowing reach
     Lookups(lookups::Args),
+    /// Writes the seeds of the fuzz targets anew
+    Seeds,
 }
 
 fn main() {
     match Args::parse().what {
         What::Lookups(args) => lookups::run(&args),
+        What::Seeds => seeds::run().expect("the repository can be read and written"),
     }
 }
