@@ -18,7 +18,6 @@ struct Mutant {
     number: u32,
     genre: String,
     start: LineColumn,
-    end: LineColumn,
     replacement: String,
 }
 
@@ -38,22 +37,15 @@ impl Weave {
         mine.map(|mutant| (mutant.number, mutant.replacement.clone())).collect()
     }
 
-    fn body(&mut self, signature: &Signature, block: &mut Block) {
-        if signature.constness.is_some() {
-            return;
-        }
-        let (open, close) = (block.brace_token.span.open().start(), block.brace_token.span.close().end());
-        let first = block.stmts.first().map(|stmt| stmt.span().start());
-        for mutant in &self.mutants {
-            // The span is that of the block, or of what is in it.
-            let within = mutant.genre == "FnValue"
-                && (mutant.start == open || Some(mutant.start) == first)
-                && mutant.end <= close;
-            if !within {
-                continue;
-            }
-            let Ok(value) = parse_str::<Expr>(&mutant.replacement) else { continue };
-            let number = mutant.number;
+    /// Replacements of what a function does. Asked for before its body is visited.
+    fn values(&self, signature: &Signature, block: &Block) -> Vec<(u32, String)> {
+        let first = block.stmts.first().filter(|_| signature.constness.is_none());
+        first.map_or(Vec::new(), |first| self.at("FnValue", first.span()))
+    }
+
+    fn put(&mut self, values: Vec<(u32, String)>, block: &mut Block) {
+        for (number, replacement) in values {
+            let Ok(value) = parse_str::<Expr>(&replacement) else { continue };
             block.stmts.insert(0, parse_quote!(if crate::mutation::is(#number) { return #value; }));
             self.done.push(number);
         }
@@ -71,27 +63,28 @@ fn has_let(expr: &Expr) -> bool {
 
 impl VisitMut for Weave {
     fn visit_item_fn_mut(&mut self, item: &mut ItemFn) {
+        let values = self.values(&item.sig, &item.block);
         let constant = u32::from(item.sig.constness.is_some());
-        let before = item.block.clone();
         self.constant += constant;
         visit_mut::visit_item_fn_mut(self, item);
         self.constant -= constant;
-        let _ = before;
-        self.body(&item.sig, &mut item.block);
+        self.put(values, &mut item.block);
     }
 
     fn visit_impl_item_fn_mut(&mut self, item: &mut ImplItemFn) {
+        let values = self.values(&item.sig, &item.block);
         let constant = u32::from(item.sig.constness.is_some());
         self.constant += constant;
         visit_mut::visit_impl_item_fn_mut(self, item);
         self.constant -= constant;
-        self.body(&item.sig, &mut item.block);
+        self.put(values, &mut item.block);
     }
 
     fn visit_trait_item_fn_mut(&mut self, item: &mut TraitItemFn) {
+        let values = item.default.as_ref().map(|block| self.values(&item.sig, block));
         visit_mut::visit_trait_item_fn_mut(self, item);
-        if let Some(block) = &mut item.default {
-            self.body(&item.sig, block);
+        if let (Some(block), Some(values)) = (&mut item.default, values) {
+            self.put(values, block);
         }
     }
 
@@ -136,6 +129,14 @@ impl VisitMut for Weave {
         let mutants = match &*expr {
             Expr::Binary(binary) if !has_let(expr) => self.at("BinaryOperator", binary.op.span()),
             Expr::Unary(unary) => self.at("UnaryOperator", unary.op.span()),
+            Expr::Struct(made) => {
+                let fields = made.fields.iter().enumerate();
+                let of = |(index, field): (usize, &syn::FieldValue)| {
+                    let mutants = self.at("StructField", field.span()).into_iter();
+                    mutants.map(move |(number, _)| (number, index.to_string()))
+                };
+                fields.flat_map(of).collect()
+            }
             _ => Vec::new(),
         };
         visit_mut::visit_expr_mut(self, expr);
@@ -147,14 +148,34 @@ impl VisitMut for Weave {
             let other = match &before {
                 Expr::Binary(binary) => {
                     let Ok(op) = parse_str::<syn::BinOp>(&replacement) else { continue };
-                    Expr::Binary(syn::ExprBinary { op, ..binary.clone() })
+                    let mut other = syn::ExprBinary { op, ..binary.clone() };
+                    // `a as u8 < b` would begin a list of types.
+                    let (left, right) = (&binary.left, &binary.right);
+                    *other.left = parse_quote!((#left));
+                    *other.right = parse_quote!((#right));
+                    Expr::Binary(other)
                 }
                 Expr::Unary(unary) => (*unary.expr).clone(),
+                Expr::Struct(made) => {
+                    let mut made = made.clone();
+                    let without = made.fields.into_iter().enumerate();
+                    let without = without.filter(|(index, _)| index.to_string() != replacement);
+                    made.fields = without.map(|(_, field)| field).collect();
+                    if !made.fields.empty_or_trailing() {
+                        made.fields.push_punct(Default::default());
+                    }
+                    Expr::Struct(made)
+                }
                 _ => continue,
             };
             let inner = expr.clone();
             // Parentheses: an `if` at the beginning of a statement would end it.
-            *expr = parse_quote!((if crate::mutation::is(#number) { #other } else { #inner }));
+            let chosen = quote::quote!((if crate::mutation::is(#number) { #other } else { #inner }));
+            let Ok(chosen) = syn::parse2(chosen.clone()) else {
+                eprintln!("{number} is left out: {chosen}");
+                continue;
+            };
+            *expr = chosen;
             self.done.push(number);
         }
     }
@@ -219,8 +240,7 @@ fn main() {
             number: number as u32,
             genre: text("genre"),
             start: at("start"),
-            end: at("end"),
-            replacement: text("replacement").replace("/* cargo-mutants */", ""),
+            replacement: text("replacement"),
         });
     }
     let root = Path::new(root);
