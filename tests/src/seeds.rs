@@ -17,7 +17,7 @@ use tinybt_core::{InfoHash, limits::DATAGRAM_MAX};
 
 use crate::tracker_subjects::announce;
 
-/// A target: its name, its body, and how much of an input is of use.
+/// A target: its name and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, the quickest first.
