@@ -2,8 +2,8 @@
 //! once and not once a mutant.
 //!
 //! Reads what `cargo mutants --list --json` says of the core, and rewrites the sources of a copy of
-//! the repository. Left out are mutants of constant functions, of opaque results, and those that the
-//! compiler refused before: their numbers are read from a file.
+//! the repository. Left out are mutants of constant functions, of opaque results, and those that
+//! the compiler refused before: their numbers are read from a file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::{env, fs, path::Path};
@@ -40,8 +40,10 @@ impl Weave {
     /// Replacements of what a function does. Asked for before its body is visited.
     fn values(&self, signature: &Signature, block: &Block) -> Vec<(u32, String)> {
         // What is returned for `impl Trait` has one type, whichever mutant is alive.
-        let output = &signature.output;
-        let opaque = matches!(output, syn::ReturnType::Type(_, of) if matches!(**of, syn::Type::ImplTrait(_)));
+        let opaque = match &signature.output {
+            syn::ReturnType::Type(_, of) => matches!(**of, syn::Type::ImplTrait(_)),
+            syn::ReturnType::Default => false,
+        };
         let apt = signature.constness.is_none() && !opaque;
         let first = block.stmts.first().filter(|_| apt);
         first.map_or(Vec::new(), |first| self.at("FnValue", first.span()))
@@ -123,8 +125,10 @@ impl VisitMut for Weave {
         }
         for (number, _) in deleted {
             let before: Expr = arm.guard.take().map_or(parse_quote!(true), |(_, guard)| *guard);
-            arm.guard =
-                Some((Default::default(), parse_quote!(!crate::mutation::is(#number) && (#before))));
+            arm.guard = Some((
+                Default::default(),
+                parse_quote!(!crate::mutation::is(#number) && (#before)),
+            ));
             self.done.push(number);
         }
     }
@@ -174,7 +178,8 @@ impl VisitMut for Weave {
             };
             let inner = expr.clone();
             // Parentheses: an `if` at the beginning of a statement would end it.
-            let chosen = quote::quote!((if crate::mutation::is(#number) { #other } else { #inner }));
+            let chosen =
+                quote::quote!((if crate::mutation::is(#number) { #other } else { #inner }));
             let Ok(chosen) = syn::parse2(chosen.clone()) else {
                 eprintln!("{number} is left out: {chosen}");
                 continue;
@@ -251,7 +256,8 @@ fn main() {
     let mut done = Vec::new();
     for (file, mutants) in files {
         let path = root.join(&file);
-        let mut tree = syn::parse_file(&fs::read_to_string(&path).expect("a source")).expect("Rust");
+        let mut tree =
+            syn::parse_file(&fs::read_to_string(&path).expect("a source")).expect("Rust");
         let mut weave = Weave { mutants, done: Vec::new(), constant: 0 };
         weave.visit_file_mut(&mut tree);
         done.extend(weave.done);
@@ -259,7 +265,8 @@ fn main() {
     }
     let lib = root.join("core/src/lib.rs");
     let text = fs::read_to_string(&lib).expect("a root");
-    let text = text.replace("pub mod announce;", "extern crate std;\npub mod mutation;\npub mod announce;");
+    let text = text
+        .replace("pub mod announce;", "extern crate std;\npub mod mutation;\npub mod announce;");
     let text = format!("#![allow(warnings, arithmetic_overflow, unconditional_panic)]\n{text}");
     fs::write(&lib, text).expect("written");
     fs::write(root.join("core/src/mutation.rs"), RUNTIME).expect("written");
