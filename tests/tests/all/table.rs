@@ -137,6 +137,23 @@ fn a_bad_node_that_nobody_replaces_stays_but_is_told_to_nobody() {
 }
 
 #[test]
+fn a_bad_node_that_asks_us_is_to_answer_before_it_counts_and_no_later_for_that() {
+    let mut table = full();
+    let back = node(0, 3);
+    assert!(table.asked_us(at(20), &back));
+    for _ in 0..2 {
+        table.silent(at(30), &back.addr);
+    }
+    let heard = |table: &Large| entries(table).iter().find(|e| e.contact == back).unwrap().heard;
+    for when in [40, 400, 1_400] {
+        assert!(!table.asked_us(at(when), &back) && table.wants(at(when), back), "{when}");
+        assert_eq!((heard(&table), table.counts(at(40)).bad), (at(20), 1));
+    }
+    assert!(answers(&mut table, at(1_401), back));
+    assert!(table.asked_us(at(1_402), &back) && heard(&table) == at(1_402));
+}
+
+#[test]
 fn who_gets_the_place_when_two_claim_an_id_an_address_or_a_network() {
     let old = node(0, 1);
     let remade = Contact { id: id(0, 77), ..old };

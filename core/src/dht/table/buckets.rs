@@ -325,10 +325,13 @@ impl<L: List<Bucket>> Routing for Table<L> {
         let Some(entry) = bucket.all_mut().find(|entry| entry.contact == *contact) else {
             return false;
         };
-        if entry.answered {
+        // Whoever fell silent and is back has to answer before it counts: its question is no reason
+        // to ask it later.
+        let known = entry.answered && !entry.is_bad();
+        if known {
             entry.heard = entry.heard.max(now);
         }
-        entry.answered
+        known
     }
 
     fn silent(&mut self, now: Instant, addr: &SocketAddr) {
