@@ -28,16 +28,18 @@ const FAULTS_MAX: usize = 48;
 /// For how long, in virtual time, faults are there.
 const TROUBLE_MAX: Duration = Duration::from_secs(1_200);
 /// How long a network has to recover: the longest wait between two tries to get into it is ten
-/// minutes, and a node not heard of is asked after fifteen.
-const RECOVERY: Duration = Duration::from_secs(1_000);
+/// minutes, a node not heard of is asked after fifteen, and all may be late by [`Host::BACK_MAX`].
+const RECOVERY: Duration = Duration::from_secs(1_200);
 /// A command has ended after this in any case.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(800);
 
 /// A node whose clock is not everybody's, and which remembers what it was sent last.
 struct Host {
     node: TestNode,
     /// Microseconds that its clock is ahead.
     ahead: i64,
+    /// Microseconds that it may still be set back.
+    back: i64,
     last: Option<(SocketAddr, Vec<u8>)>,
     /// The lookup whose closest nodes are looked at when it ends.
     watched: Option<LookupId>,
@@ -45,8 +47,10 @@ struct Host {
 }
 
 impl Host {
-    /// The clocks of all begin at 1,000 seconds: back by less than that, and ahead by a month.
-    const AHEAD: std::ops::RangeInclusive<i64> = -900_000_000..=2_592_000_000_000;
+    /// A month, in microseconds.
+    const AHEAD_MAX: i64 = 2_592_000_000_000;
+    /// By how much a clock is set back, all in all: what was to come then comes as much later.
+    const BACK_MAX: i64 = 200_000_000;
 
     fn local(&self, now: Instant) -> Instant {
         Instant::from_micros(now.as_micros().saturating_add_signed(self.ahead))
@@ -155,7 +159,14 @@ impl Trouble<'_> {
                 node.add_source(addr(source));
             }
         }
-        Host { node, ahead: 0, last: None, watched: None, closest: Vec::new() }
+        Host {
+            node,
+            ahead: 0,
+            back: Host::BACK_MAX,
+            last: None,
+            watched: None,
+            closest: Vec::new(),
+        }
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -223,7 +234,7 @@ impl Trouble<'_> {
         self.begun.retain(|(host, _), _| *host != index);
         let now = self.network.now();
         let mut host = self.make(index);
-        host.ahead = before.ahead;
+        (host.ahead, host.back) = (before.ahead, before.back);
         if saved {
             let mut state = [0; SAVE_MAX];
             let len = before.node.save(&mut state);
@@ -237,8 +248,13 @@ impl Trouble<'_> {
         let (index, exponent) = (self.host(), u32::from(self.number() % 23));
         let micros = 1_000_000_i64 << exponent;
         self.network.command(addr(index), |host, _| {
-            let leapt = if ahead { host.ahead + micros } else { host.ahead - micros };
-            host.ahead = leapt.clamp(*Host::AHEAD.start(), *Host::AHEAD.end());
+            if ahead {
+                host.ahead = (host.ahead + micros).min(Host::AHEAD_MAX);
+            } else {
+                let micros = micros.min(host.back);
+                host.back -= micros;
+                host.ahead -= micros;
+            }
         });
     }
 
