@@ -24,6 +24,7 @@ mod many_torrents;
 mod metainfo;
 mod network;
 mod policy;
+mod round_trips;
 mod schedule;
 mod scrape;
 mod scripts;

@@ -515,6 +515,33 @@ fn the_restored_and_the_silent_are_asked_soon() {
 }
 
 #[test]
+fn a_bucket_with_room_is_looked_after_by_targets_of_its_own() {
+    let mut table = table(40, TableConfig::default());
+    for n in 0..105u8 {
+        answers(&mut table, at(1), node(usize::from(n / 5), n));
+    }
+    let last = table.counts(at(1)).buckets - 1;
+    let of = |id: Id| shared_bits(id, OWN).min(last);
+    let mut sizes = vec![0; last + 1];
+    entries(&table).iter().for_each(|entry| sizes[of(entry.contact.id)] += 1);
+    let thin: BTreeSet<_> = (0..=last).filter(|bucket| sizes[*bucket] < K).collect();
+    assert!(thin.len() > 16);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut seen = BTreeSet::new();
+    while let Some(now) = table.deadline().filter(|now| *now < at(7_200)) {
+        match table.upkeep(now, &mut random) {
+            Some(Upkeep::FindNode { via, target }) => {
+                seen.insert(of(target));
+                answers(&mut table, now, via);
+            }
+            Some(Upkeep::Ping(contact)) => drop(answers(&mut table, now, contact)),
+            None => {}
+        }
+    }
+    assert_eq!(seen, thin);
+}
+
+#[test]
 fn upkeep_can_be_turned_off() {
     let mut table = table(4, TableConfig { upkeep: false, ..TableConfig::default() });
     answers(&mut table, at(0), node(0, 1));

@@ -463,10 +463,6 @@ impl<L: List<Bucket>> Routing for Table<L> {
         self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
     }
 
-    fn is_empty(&self) -> bool {
-        self.buckets.iter().all(|bucket| bucket.entries.is_empty())
-    }
-
     fn counts(&self, now: Instant) -> Counts {
         let lately = self.lately(now);
         let mut counts = Counts { buckets: self.buckets.len(), ..Counts::default() };
