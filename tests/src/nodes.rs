@@ -33,6 +33,24 @@ pub fn small() -> Heap {
     }
 }
 
+/// Hardly any rows: cheap to make, and full after a few datagrams.
+pub fn tiny() -> Heap {
+    Heap {
+        lookups: 4,
+        in_flight: 20,
+        asks: 2,
+        questions: 1,
+        replies: 2,
+        buckets: 4,
+        peers_per_lookup: 8,
+        hops: 4,
+        peers_stored: PeerMapLimits { swarms: 3, peers_per_swarm: 4, peers: 8 },
+        items_stored: ItemMapLimits { items: 3, bytes: 2_000 },
+        shunned: 4,
+        sources: 8,
+    }
+}
+
 /// A node for a network where all trust each other.
 pub fn node(seed: u64, config: Config) -> TestNode {
     Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed))
