@@ -152,7 +152,7 @@ impl Lookup {
     const SURE: u8 = 3;
 
     /// One in so many that left a candidate out makes it likelier dead than not.
-    const SUSPECT: u8 = 9;
+    const SUSPECT: u8 = 7;
 
     /// A lookup that knows nobody yet; `width`, 1 to 32, says how many are asked side by side.
     pub fn new(target: Id, width: u8, diversity: bool) -> Self {
@@ -335,7 +335,9 @@ impl Lookup {
                     window += usize::from(candidate.is_in_time() && !is_suspect);
                     // Far from the target others lead there too.
                     let is_wanted = candidate.late[0] >= Late::Slow && is_near && !is_suspect;
-                    if is_wanted && candidate.tries[0] < Self::TRIES_MAX && !candidate.is_given_up()
+                    if is_wanted
+                        && candidate.tries[0] < Self::TRIES_MAX
+                        && !candidate.is_given_up(self.early)
                     {
                         again = again.or(Some(index));
                     }
@@ -379,7 +381,9 @@ impl Lookup {
         for (index, candidate) in self.shortlist.iter().enumerate() {
             if candidate.state != State::Answered || candidate.token.is_empty() {
                 let may_answer = matches!(candidate.state, State::Fresh | State::Asked);
-                places += usize::from(!self.announcing && may_answer && !candidate.is_given_up());
+                places += usize::from(
+                    !self.announcing && may_answer && !candidate.is_given_up(self.early),
+                );
             } else {
                 let Testimony { named, overlooked } = candidate.testimony;
                 let is_sure = self.announcing || named.saturating_add(overlooked) >= Self::SURE;
@@ -506,7 +510,7 @@ impl Lookup {
             match candidate.state {
                 State::Answered => confirmed += 1,
                 State::Failed => {}
-                State::Asked if candidate.is_given_up() => {}
+                State::Asked if candidate.is_given_up(self.early) => {}
                 State::Fresh | State::Asked => return false,
             }
             if confirmed == K {
@@ -521,8 +525,8 @@ impl Lookup {
         self.seeds.iter().all(is_over)
     }
 
-    /// For an announce: each of the closest is told as soon as it is known to be one of them, before
-    /// the last have answered.
+    /// For an announce: each of the closest is told as soon as it is known to be one of them. Nobody
+    /// waits for the last, so the search is patient with all of them.
     pub fn tell_early(&mut self) {
         self.early = true;
     }
@@ -611,12 +615,15 @@ impl Candidate {
     }
 
     /// Whether its answer is not waited for any longer.
-    fn is_given_up(&self) -> bool {
+    ///
+    /// `calmly`: nobody waits for the end.
+    fn is_given_up(&self, calmly: bool) -> bool {
         let patience = match () {
-            _ if self.is_doubtful() || self.testimony.is_overlooked(3) => Late::Slow,
-            _ if self.is_suspect() => Late::Very,
-            _ if self.testimony == Testimony::default() => Late::Slow,
-            _ => Late::Hopeless,
+            _ if self.is_doubtful() || self.testimony == Testimony::default() => Late::Slow,
+            _ if !self.is_suspect() => Late::Hopeless,
+            _ if calmly => Late::Hopeless,
+            _ if self.testimony.is_overlooked(2) => Late::Slow,
+            _ => Late::Very,
         };
         self.late[0] >= patience
     }

@@ -40,10 +40,8 @@ pub struct InFlight<A> {
 /// How late an answer is: of a thousand others, so many would have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Late {
-    /// Less than 700.
+    /// Fewer than 860.
     No,
-    /// 700.
-    Most,
     /// 860.
     Slow,
     /// 950.
@@ -56,8 +54,7 @@ impl Late {
     /// What comes next, and when; `None`: nothing but the end.
     fn next(self, round_trips: &RoundTrips) -> Option<(Self, Duration)> {
         let (next, share, times) = match self {
-            Late::No => (Late::Most, 700, 1),
-            Late::Most => (Late::Slow, 860, 1),
+            Late::No => (Late::Slow, 860, 1),
             Late::Slow => (Late::Very, 950, 1),
             Late::Very => (Late::Hopeless, 990, 2),
             Late::Hopeless => return None,
