@@ -519,7 +519,8 @@ impl Lookup {
         }
         let is_over = |seed: &Seed| match seed.state {
             State::Fresh => false,
-            State::Asked => seed.late >= Late::Very,
+            // Nobody stands in for it where nobody else is known.
+            State::Asked => seed.late >= Late::Hopeless,
             State::Answered | State::Failed => true,
         };
         self.seeds.iter().all(is_over)
