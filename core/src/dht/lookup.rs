@@ -284,7 +284,8 @@ impl Lookup {
         let ask = match self.announcing {
             true => self.next_announce(),
             false if self.asked >= QUESTIONS_MAX => None,
-            false => self.next_search().or_else(|| self.next_announce().filter(|_| self.early)),
+            false if self.early => self.next_search().or_else(|| self.next_announce()),
+            false => self.next_search(),
         };
         self.asked = self.asked.saturating_add(u16::from(ask.is_some()));
         ask
