@@ -1,12 +1,13 @@
 //! Items, counts and samples by the handle, on loopback (BEP 33, 44, 46, 51).
 #![allow(missing_docs)]
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tinybt_std::core::dht::item::{ItemError, SecretKey, SignError, Signature, Signer};
 use tinybt_std::core::dht::{Announcement, End, Port, Sought};
 use tinybt_std::core::follow::{Link, value_of};
+use tinybt_std::core::wire::krpc::{self, Answer, Body, Envelope};
 use tinybt_std::core::{Id, InfoHash};
 use tinybt_std::{Builder, Dht, Error, Found, OwnedItem};
 
@@ -18,8 +19,13 @@ fn addr(dht: &Dht) -> SocketAddr {
     dht.local_addrs()[0]
 }
 
-/// Nodes that know each other, each after having looked for itself.
 fn few(count: usize) -> Vec<Dht> {
+    few_at("127.0.0.1:0", count)
+}
+
+/// Nodes that know each other, each after having looked for itself.
+fn few_at(bind: &str, count: usize) -> Vec<Dht> {
+    let local = || Dht::builder().bind(bind.parse().unwrap()).private();
     let first = local().start().unwrap();
     let mut all = vec![first.clone()];
     for index in 1..count {
@@ -166,4 +172,64 @@ fn what_is_followed_and_kept_costs_no_thread_each() {
     assert!(threads() < before + 150, "{} threads, {before} before", threads());
     drop(waiting);
     assert!(dht.stop().is_ok(), "and nothing waits for an hour");
+}
+
+/// A node of both families that begins at one of each.
+fn both(v4: &Dht, v6: &Dht) -> Dht {
+    let names = [v4, v6].map(|dht| addr(dht).to_string());
+    local().bind("[::1]:0".parse().unwrap()).bootstrap(names).start().unwrap()
+}
+
+#[test]
+fn no_family_rolls_the_other_back() {
+    let key = SecretKey::from_seed([9; 32]);
+    for (v4_seq, v6_seq) in [(7, 5), (5, 7)] {
+        let (v4, v6) = (few(3), few_at("[::1]:0", 3));
+        for (dht, seq, value) in [(&v4[1], v4_seq, "4:four"), (&v6[1], v6_seq, "3:six")] {
+            let item = OwnedItem::sign(&key, b"", seq, value.as_bytes()).unwrap();
+            assert!(dht.put(&item, None).unwrap().finish().unwrap()[0].outcome.stored > 0);
+        }
+        let mut get = both(&v4[0], &v6[0]).get(&Sought::of_key(&key.key(), b"")).unwrap();
+        let told: Vec<_> = get.by_ref().map(|item| item.seq().unwrap()).collect();
+        assert!(told.is_sorted() && told.last() == Some(&7), "{told:?}");
+        assert_eq!(get.finish().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn what_is_followed_is_kept_alive_in_both_families() {
+    let key = SecretKey::from_seed([11; 32]);
+    let (v4, v6) = (few(10), few_at("[::1]:0", 10));
+    let item = OwnedItem::sign(&key, b"", 1, value_of(InfoHash([1; 20]))).unwrap();
+    assert!(v4[1].put(&item, None).unwrap().finish().unwrap()[0].outcome.stored > 0);
+    let link = Link::new(key.key(), b"").unwrap();
+    let mut follow = both(&v4[0], &v6[0]).follow(&link, Duration::from_secs(3_600));
+    assert_eq!(follow.next_within(Duration::from_secs(60)).unwrap().unwrap().seq, 1);
+    // It was put again before it was told.
+    let holders = v6.iter().filter(|dht| dht.overview().unwrap().v6.unwrap().0.items > 0).count();
+    assert!(holders > 0);
+}
+
+#[test]
+fn who_was_outrun_each_time_is_told() {
+    // Whoever is asked knows nothing, and refuses what is put since it has a newer one.
+    let late = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let name = late.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut bytes, mut out) = ([0; 2_000], [0; 2_000]);
+        while let Ok((len, from)) = late.recv_from(&mut bytes) {
+            let message = krpc::decode(&bytes[..len]).unwrap();
+            let Body::Query(asked) = &message.body else { continue };
+            let envelope = Envelope { transaction: message.transaction, ..Envelope::default() };
+            let answer = Answer { id: Id([3; 20]), token: Some(b"token"), ..Answer::default() };
+            let len = match asked.method {
+                b"put" => krpc::encode_error(&mut out, &envelope, 302, b"newer").unwrap(),
+                _ => krpc::encode_response(&mut out, &envelope, &answer).unwrap(),
+            };
+            late.send_to(&out[..len], from).unwrap();
+        }
+    });
+    let dht = local().bootstrap([name]).start().unwrap();
+    let error = dht.publish(&SecretKey::from_seed([5; 32]), b"", b"4:mine").unwrap_err();
+    assert!(matches!(error, Error::Outdated), "{error}");
 }

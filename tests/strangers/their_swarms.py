@@ -176,7 +176,7 @@ def crawled_again(label):
 
 
 def hashes_of(done):
-    found = (line.get("hash") or line.get("info_hash") for line in done.objects)
+    found = (line.get("info_hash") for line in done.objects)
     return {bytes.fromhex(one) for one in found if one}
 
 

@@ -252,7 +252,7 @@ impl ItemError {
         match self {
             ItemError::Full => "no room",
             ItemError::Bencoding => "v is not bencoded as it must be",
-            ItemError::Sequence => "seq is negative",
+            ItemError::Sequence => "seq is below 0",
             ItemError::TooBig => "v is longer than 1000 bytes",
             ItemError::Signature => "sig is not the signature of k",
             ItemError::SaltTooBig => "salt is longer than 64 bytes",

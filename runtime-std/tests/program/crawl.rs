@@ -76,7 +76,7 @@ fn every_hash_of_a_network_is_printed_once() {
     let done = tinybt(&args);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let lines = json(&done.stdout);
-    assert_eq!(lines.iter().filter(|line| line["hash"].is_string()).count(), 80);
+    assert_eq!(lines.iter().filter(|line| line["info_hash"].is_string()).count(), 80);
     let last = lines.last().unwrap();
     assert_eq!((&last["summary"]["hashes"], &last["end"]), (&80.into(), &"complete".into()));
     assert_eq!(last["summary"]["sampled"], 40);
@@ -114,7 +114,7 @@ fn one_node_is_asked_for_a_sample() {
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let lines = json(&done.stdout);
     assert_eq!((&lines[0]["interval"], &lines[0]["num"]), (&600.into(), &2.into()));
-    assert_eq!(lines[1]["hash"], InfoHash([1; 20]).to_string());
+    assert_eq!(lines[1]["info_hash"], InfoHash([1; 20]).to_string());
     assert_eq!(lines.len(), 3);
     let done = tinybt(&["sample", &addr]);
     assert!(text(&done.stdout).contains("next sample in 600 s"), "{}", text(&done.stdout));

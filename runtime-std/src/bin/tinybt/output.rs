@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
-use tinybt_std::core::InfoHash;
+use tinybt_std::core::{Family, InfoHash};
 
 use crate::args::Format;
 
@@ -54,7 +54,7 @@ impl Output {
     /// Prints an info-hash.
     pub(crate) fn hash(&self, info_hash: InfoHash) -> io::Result<()> {
         let hash = info_hash.to_string();
-        self.print(if self.format.json { json!({"hash": hash}).to_string() } else { hash })
+        self.print(if self.format.json { json!({"info_hash": hash}).to_string() } else { hash })
     }
 
     /// Prints an object, where JSON is wanted.
@@ -92,8 +92,24 @@ impl Output {
 pub(crate) fn harmless(text: &str) -> String {
     let own = text.len() - text.trim_start_matches('\n').len();
     let (lines, rest) = text.split_at(own);
-    let shown = rest.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+    let shown = rest.chars().map(|c| if misleads(c) { char::REPLACEMENT_CHARACTER } else { c });
     lines.chars().chain(shown).collect()
+}
+
+/// Whether a character is none that is seen, but changes what is seen of others: a control, or what
+/// turns the direction of the text around or has no width.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || c == '\u{feff}'
+}
+
+/// An address family in JSON, and for people.
+pub(crate) fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
 }
 
 /// A time as people write it.
@@ -112,4 +128,23 @@ pub(crate) fn human(time: Duration) -> String {
 /// A number of things as people write it.
 pub(crate) fn plural(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_strangers_say_moves_nothing_on_the_terminal() {
+        for (said, shown) in [
+            ("plain, ümläut, 名前", "plain, ümläut, 名前"),
+            ("\x1b[2Jgone", "\u{fffd}[2Jgone"),
+            ("two\nlines", "two\u{fffd}lines"),
+            ("\n\nours", "\n\nours"),
+            ("exe.\u{202e}gpj", "exe.\u{fffd}gpj"),
+            ("a\u{200b}b\u{2028}c\u{2066}d\u{feff}", "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}"),
+        ] {
+            assert_eq!(harmless(said), shown);
+        }
+    }
 }

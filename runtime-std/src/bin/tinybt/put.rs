@@ -17,7 +17,7 @@ use crate::input;
 use crate::key;
 use crate::lookup::{Run, verdict};
 use crate::options;
-use crate::output::{Output, plural};
+use crate::output::{Output, family_name, plural};
 use crate::value;
 
 /// Between two puts of an item that is kept (BEP 44).
@@ -142,8 +142,8 @@ fn put(
             _ => format!("stored by {} only", plural(stored, "node")),
         };
         return Err(Failure::Usage(format!(
-            "{stored}: there is version {} already, {:?}; without --seq the next number \
-             is taken",
+            "{stored}: there is version {} already, {:?}; without --seq and --cas the \
+             next number is taken",
             newer.seq().unwrap_or_default(),
             value::show(newer.value())
         )));
@@ -157,7 +157,7 @@ fn print(output: &Output, item: &OwnedItem, finished: &Finished) -> io::Result<(
         .map(|(node, code)| json!({"node": node.to_string(), "code": code}))
         .collect();
     output.json(&json!({
-        "family": format!("{:?}", finished.family).replace('V', "ipv"),
+        "family": family_name(finished.family),
         "target": item.target().to_string(),
         "key": item.key().map(|key| key.to_string()),
         "salt": item.key().map(|_| value::hex(item.salt())),

@@ -10,7 +10,7 @@ use crate::args::{Format, Size};
 use crate::exit::{Failure, Found, interrupted};
 use crate::lookup::{Run, verdict};
 use crate::options;
-use crate::output::Output;
+use crate::output::{Output, family_name};
 
 pub(crate) fn run(args: &Size) -> Result<Found, Failure> {
     let output = Output::new(Format { json: args.json, plain: false });
@@ -30,14 +30,13 @@ pub(crate) fn run(args: &Size) -> Result<Found, Failure> {
         finished.extend_from_slice(search.finished());
     }
     output.finish();
-    let mut found = false;
-    for family in [Family::V4, Family::V6] {
-        let network = dht.overview()?.network;
-        if let Some(size) = if family == Family::V4 { network.v4 } else { network.v6 } {
-            found = true;
+    let network = dht.overview()?.network;
+    for (family, size) in [(Family::V4, network.v4), (Family::V6, network.v6)] {
+        if let Some(size) = size {
             print(&output, family, &size)?;
         }
     }
+    let found = network.v4.is_some() || network.v6.is_some();
     let verdict = verdict(&dht, &finished, found);
     dht.stop()?;
     verdict
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &Size) -> Result<Found, Failure> {
 
 fn print(output: &Output, family: Family, size: &NetworkSize) -> Result<(), Failure> {
     let NetworkSize { nodes, low, high, lookups } = size;
-    let family = if family == Family::V4 { "ipv4" } else { "ipv6" };
+    let family = family_name(family);
     output.json(&json!({
         "family": family,
         "nodes": nodes,

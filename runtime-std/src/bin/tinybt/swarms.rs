@@ -13,7 +13,7 @@ use crate::exit::{Failure, Found, interrupted};
 use crate::input;
 use crate::lookup::{Run, verdict};
 use crate::options;
-use crate::output::{Output, plural};
+use crate::output::{Output, family_name, plural};
 
 pub(crate) fn run(args: &Scrape) -> Result<Found, Failure> {
     let output = Output::new(Format { json: args.json, plain: false });
@@ -69,7 +69,7 @@ fn print(
     one: &Finished,
     swarm: &SwarmSize,
 ) -> Result<(), Failure> {
-    let family = format!("{:?}", one.family).replace('V', "ipv");
+    let family = family_name(one.family);
     let round = |number: f64| (number * 10.0).round() / 10.0;
     output.json(&json!({
         "info_hash": hash.to_string(),
