@@ -62,6 +62,13 @@ pub fn addr(index: usize) -> SocketAddr {
     SocketAddr::from(([20 + (index >> 16) as u8, (index >> 8) as u8, index as u8, 7], 6881))
 }
 
+/// Which of these addresses it is.
+pub fn index(addr: SocketAddr) -> usize {
+    let std::net::IpAddr::V4(ip) = addr.ip() else { panic!("{addr} is none of these") };
+    let [a, b, c, _] = ip.octets().map(usize::from);
+    ((a - 20) << 16 | b << 8 | c) - 1
+}
+
 /// The id of the `index`th node.
 pub fn id(seed: u64, index: usize) -> Id {
     let mut bytes = [0; 20];
