@@ -28,6 +28,7 @@ use core::net::SocketAddr;
 use heapless::Vec;
 
 use crate::contact::{Contact, Network};
+use crate::dht::size::Density;
 use crate::id::Id;
 use crate::limits::{ANNOUNCES_MAX, K, QUESTIONS_MAX, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
 
@@ -44,6 +45,7 @@ pub struct Lookup {
     seeds: Vec<Seed, SEEDS_MAX>,
     parallel: u8,
     diversity: bool,
+    density: Density,
     announcing: bool,
     /// Questions asked.
     asked: u16,
@@ -126,6 +128,8 @@ impl Lookup {
     const TRIES_MAX: u8 = 2;
     /// How many candidates of one network a lookup takes in, where diversity is wanted.
     const PER_NETWORK: usize = 2;
+    /// The same for networks side by side, of which one customer of a provider may have many.
+    const PER_SITE: usize = 3;
 
     /// A lookup that knows nobody yet and keeps `parallel` questions in flight.
     pub fn new(target: Id, parallel: u8, diversity: bool) -> Self {
@@ -135,9 +139,21 @@ impl Lookup {
             seeds: Vec::new(),
             parallel: parallel.clamp(1, 16),
             diversity,
+            density: Density::default(),
             announcing: false,
             asked: 0,
         }
+    }
+
+    /// Says how dense the network is: of those who sit closer together than chance would put them, no
+    /// more are asked and told than are plausible.
+    pub fn expect(&mut self, density: Density) {
+        self.density = density;
+    }
+
+    /// How many count up to a candidate.
+    fn most(&self, candidate: &Candidate) -> usize {
+        self.density.most_within(candidate.contact.id.distance(self.target))
     }
 
     /// The point that is looked for.
@@ -167,8 +183,10 @@ impl Lookup {
         }
         self.seeds.retain(|seed| seed.addr != contact.addr);
         if let Some(network) = Network::foreign(contact.addr.ip()).filter(|_| self.diversity) {
-            let same = |c: &&Candidate| Network::of(c.contact.addr.ip()) == network;
-            if self.shortlist.iter().filter(same).count() >= Self::PER_NETWORK {
+            let others = || self.shortlist.iter().map(|c| Network::of(c.contact.addr.ip()));
+            if others().filter(|other| *other == network).count() >= Self::PER_NETWORK
+                || others().filter(|other| other.is_beside(network)).count() >= Self::PER_SITE
+            {
                 return false;
             }
         }
@@ -188,9 +206,13 @@ impl Lookup {
         let new = distance(&candidate);
         let at = self.shortlist.partition_point(|known| distance(known) < new);
         if self.shortlist.is_full() {
-            // Whoever was given up gives way, else the farthest that no question is open to.
-            let given_up = |c: &Candidate| c.state == State::Failed && c.open == [0; 2];
-            let useless = self.shortlist.iter().rposition(given_up);
+            // Whoever was given up gives way, or is too many, else the farthest that no question is
+            // open to.
+            let given_up = |c: &Candidate| match c.state {
+                State::Passed => c.announce == State::Fresh,
+                state => state == State::Failed && c.open == [0; 2],
+            };
+            let useless = self.shortlist.iter().rposition(given_up).or_else(|| self.crowding());
             let farthest = self.shortlist.iter().rposition(|c| c.open == [0; 2]);
             let Some(last) = useless.or(farthest.filter(|last| *last >= at)) else { return false };
             self.shortlist.remove(last);
@@ -198,6 +220,20 @@ impl Lookup {
             return self.shortlist.insert(at, candidate).is_ok();
         }
         self.shortlist.insert(at, candidate).is_ok()
+    }
+
+    /// The last of those that are too many where they are.
+    fn crowding(&self) -> Option<usize> {
+        let (mut count, mut last) = (0, None);
+        for (index, candidate) in self.shortlist.iter().enumerate() {
+            match candidate.state {
+                State::Failed | State::Passed => {}
+                _ if count < self.most(candidate) => count += 1,
+                _ if candidate.open == [0; 2] => last = Some(index),
+                _ => {}
+            }
+        }
+        last
     }
 
     /// Whom to ask next, if anybody: marks it asked.
@@ -245,6 +281,9 @@ impl Lookup {
         let mut doubtful = None;
         let mut late = None;
         for (index, candidate) in self.shortlist.iter().enumerate() {
+            if window >= self.most(candidate) {
+                continue;
+            }
             match candidate.state {
                 State::Fresh => {
                     let first = if candidate.is_doubtful() { &mut doubtful } else { &mut fresh };
@@ -285,7 +324,8 @@ impl Lookup {
         let told = self.shortlist.iter().filter(|c| c.tries[1] > 0).count();
         let mut places = 0;
         for (index, candidate) in self.shortlist.iter().enumerate() {
-            if candidate.state != State::Answered || candidate.token.is_empty() {
+            let is_crowd = places >= self.most(candidate);
+            if candidate.state != State::Answered || candidate.token.is_empty() || is_crowd {
                 continue;
             }
             match candidate.announce {
@@ -402,6 +442,9 @@ impl Lookup {
         }
         let mut confirmed = 0;
         for candidate in &self.shortlist {
+            if confirmed >= self.most(candidate) {
+                continue;
+            }
             match candidate.state {
                 State::Answered => confirmed += 1,
                 State::Passed | State::Failed => {}
