@@ -58,6 +58,10 @@ impl External {
         let before = self.agreed.map(|agreed| agreed.addr.ip());
         let agreed = self.count()?;
         let changed = before != Some(agreed.addr.ip());
+        let Agreed { votes, of, .. } = agreed;
+        if changed && before.is_some() && u32::from(votes) * 4 < u32::from(of) * 3 {
+            return None;
+        }
         self.agreed = Some(agreed);
         changed.then_some(agreed.addr)
     }
@@ -84,11 +88,6 @@ impl External {
         let ip = most.1.ip();
         let votes = named(ip).count();
         if votes < Self::QUORUM || votes * 2 <= self.votes.len() {
-            return None;
-        }
-        if self.agreed.is_some_and(|agreed| agreed.addr.ip() != ip)
-            && votes * 4 < self.votes.len() * 3
-        {
             return None;
         }
         let same = |addr: &SocketAddr| named(ip).filter(|(_, other)| other == addr).count();

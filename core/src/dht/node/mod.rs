@@ -95,8 +95,10 @@ pub struct Node<S: Storage, R: CryptoRng> {
     destinations: Destinations,
     sources: Sources<S::Sources>,
     newcomers: Deque<Contact, NEWCOMERS_MAX>,
-    /// The newcomer that is being asked: one at a time.
-    verifying: Option<SocketAddr>,
+    /// A newcomer is being asked: one at a time.
+    verifying: bool,
+    /// Which it is, counted around: so that what an earlier one does is not taken for its doing.
+    newcomer: u8,
     /// Nodes of the other family that answers told of, for the other node of a pair.
     leaked: Deque<SocketAddr, NEWCOMERS_MAX>,
     /// Ask for nodes of both families (BEP 32), and keep what is told of the other.
@@ -202,7 +204,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             destinations: Destinations::new(config.destinations_per_minute),
             sources: Sources::new(storage.sources(), config.answers, &mut random),
             newcomers: Deque::new(),
-            verifying: None,
+            verifying: false,
+            newcomer: 0,
             leaked: Deque::new(),
             want_both: false,
             told: None,

@@ -240,8 +240,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Asker::Search { errand: Errand::Announce, .. } => {
                 self.announce_confirmed(&flight, rtt);
             }
-            Asker::Verify => {
-                self.has_verified(&from);
+            Asker::Verify(newcomer) => {
+                self.has_verified(newcomer);
                 self.newcomers_from(now, from, response);
             }
             Asker::Upkeep => self.newcomers_from(now, from, response),
@@ -270,7 +270,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Asker::Search { row, errand, hop } => {
                 self.search_refused(now, row, errand, hop, &flight, error.code);
             }
-            Asker::Verify => self.has_verified(&from),
+            Asker::Verify(newcomer) => self.has_verified(newcomer),
             Asker::Upkeep => {}
         }
         Ok(())

@@ -71,8 +71,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             search.lookup.slow(&flight.to, errand, late);
                         }
                     }
-                    Asker::Verify if late == Late::Slow => self.has_verified(&flight.to),
-                    Asker::Verify | Asker::Upkeep => {}
+                    Asker::Verify(newcomer) if late == Late::Slow => self.has_verified(newcomer),
+                    Asker::Verify(_) | Asker::Upkeep => {}
                 },
                 Lapse::Silent(flight) => {
                     self.stats.silences += 1;
@@ -96,7 +96,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             }
                         }
                         // If its patience was so short that it was never slow.
-                        Asker::Verify => self.has_verified(&flight.to),
+                        Asker::Verify(newcomer) => self.has_verified(newcomer),
                         Asker::Upkeep => {}
                     }
                     // Places to begin are asked again whenever there is need.
@@ -327,11 +327,13 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        let newcomer = if self.verifying.is_some() { None } else { self.newcomers.pop_front() };
+        let newcomer = if self.verifying { None } else { self.newcomers.pop_front() };
         if let Some(newcomer) = newcomer {
-            self.verifying = Some(newcomer.addr);
+            self.verifying = true;
+            self.newcomer = self.newcomer.wrapping_add(1);
             // Its real id is what it answers with.
-            return self.send(now, buffer, newcomer.addr, None, Asker::Verify, None);
+            let asker = Asker::Verify(self.newcomer);
+            return self.send(now, buffer, newcomer.addr, None, asker, None);
         }
         if self.upkeep_waits() {
             return None;
@@ -345,8 +347,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     /// A newcomer has answered or is slow, so the next has its turn. Of one that was slow before this
     /// says nothing more: else each would make room for two.
-    pub(super) fn has_verified(&mut self, addr: &SocketAddr) {
-        self.verifying = self.verifying.filter(|newcomer| newcomer != addr);
+    pub(super) fn has_verified(&mut self, newcomer: u8) {
+        self.verifying &= newcomer != self.newcomer;
     }
 
     /// Sends `find_node` for a target, `ping` where there is none.
