@@ -177,7 +177,7 @@ impl Lookup {
 
     /// Says how dense the network is: of those who sit closer together than chance would put them, no
     /// more are asked and told than are plausible.
-    pub fn expect(&mut self, density: Density) {
+    pub fn set_density(&mut self, density: Density) {
         self.density = density;
     }
 
