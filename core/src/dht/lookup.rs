@@ -23,6 +23,8 @@
 //!   question ([`Late`]). In the neighbourhood it is asked a second time. Given up, it counts no
 //!   longer among the closest; its late answer is welcome as long as the lookup lives.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
+//! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
+//!   closest few of them count, and the others are passed over as if they were not there.
 //! - However it goes, it ends after [`QUESTIONS_MAX`] questions.
 //! - An announce goes to these, each repeated once where no confirmation comes; with
 //!   [`Lookup::tell_early`] to each as soon as it is known to be one of them.
@@ -36,6 +38,7 @@ use heapless::Vec;
 
 use crate::contact::{Contact, Network};
 use crate::dht::queries::Late;
+use crate::dht::size::Density;
 use crate::id::Id;
 use crate::limits::{ANNOUNCES_MAX, K, QUESTIONS_MAX, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
 
@@ -52,6 +55,7 @@ pub struct Lookup {
     seeds: Vec<Seed, SEEDS_MAX>,
     width: u8,
     diversity: bool,
+    density: Density,
     early: bool,
     announcing: bool,
     /// Questions asked.
@@ -148,6 +152,8 @@ impl Lookup {
     const TRIES_MAX: u8 = 2;
     /// How many candidates of one network a lookup takes in, where diversity is wanted.
     const PER_NETWORK: usize = 2;
+    /// The same for networks side by side, of which one customer of a provider may have many.
+    const PER_SITE: usize = 3;
     /// How many neighbours must have testified before anybody is told early.
     const SURE: u8 = 3;
 
@@ -162,10 +168,22 @@ impl Lookup {
             seeds: Vec::new(),
             width: width.clamp(1, 32),
             diversity,
+            density: Density::default(),
             early: false,
             announcing: false,
             asked: 0,
         }
+    }
+
+    /// Says how dense the network is: of those who sit closer together than chance would put them, no
+    /// more are asked and told than are plausible.
+    pub fn set_density(&mut self, density: Density) {
+        self.density = density;
+    }
+
+    /// How many count up to a candidate.
+    fn most(&self, candidate: &Candidate) -> usize {
+        self.density.most_within(candidate.contact.id.distance(self.target))
     }
 
     /// The point that is looked for.
@@ -196,8 +214,10 @@ impl Lookup {
         }
         self.seeds.retain(|seed| seed.addr != contact.addr);
         if let Some(network) = Network::foreign(contact.addr.ip()).filter(|_| self.diversity) {
-            let same = |c: &&Candidate| Network::of(c.contact.addr.ip()) == network;
-            if self.shortlist.iter().filter(same).count() >= Self::PER_NETWORK {
+            let others = || self.shortlist.iter().map(|c| Network::of(c.contact.addr.ip()));
+            if others().filter(|other| *other == network).count() >= Self::PER_NETWORK
+                || others().filter(|other| other.is_beside(network)).count() >= Self::PER_SITE
+            {
                 return false;
             }
         }
@@ -267,9 +287,14 @@ impl Lookup {
         let new = distance(&candidate);
         let at = self.shortlist.partition_point(|known| distance(known) < new);
         if self.shortlist.is_full() {
-            // Whoever was given up gives way, else the farthest that no question is open to.
-            let given_up = |c: &Candidate| c.state == State::Failed && c.open == [0; 2];
-            let useless = self.shortlist.iter().rposition(given_up);
+            // Whoever was given up gives way, or is too many where it is, else the farthest that no
+            // question is open to.
+            let given_up = |c: &Candidate| match c.state {
+                State::Failed => c.open == [0; 2],
+                State::Asked => c.is_given_up(),
+                State::Fresh | State::Answered => false,
+            };
+            let useless = self.shortlist.iter().rposition(given_up).or_else(|| self.crowding());
             let farthest = self.shortlist.iter().rposition(|c| c.open == [0; 2]);
             let Some(last) = useless.or(farthest.filter(|last| *last >= at)) else { return false };
             self.shortlist.remove(last);
@@ -277,6 +302,20 @@ impl Lookup {
             return self.shortlist.insert(at, candidate).is_ok();
         }
         self.shortlist.insert(at, candidate).is_ok()
+    }
+
+    /// The last of those that are too many where they are.
+    fn crowding(&self) -> Option<usize> {
+        let (mut count, mut last) = (0, None);
+        for (index, candidate) in self.shortlist.iter().enumerate() {
+            match candidate.state {
+                State::Failed => {}
+                _ if count < self.most(candidate) => count += 1,
+                _ if candidate.open == [0; 2] => last = Some(index),
+                _ => {}
+            }
+        }
+        last
     }
 
     /// Whom to ask next, if anybody: marks it asked.
@@ -319,6 +358,9 @@ impl Lookup {
         let (mut window, mut confirmed) = (0, 0);
         let (mut again, mut doubtful, mut held_back) = (None, None, None);
         for (index, candidate) in self.shortlist.iter().enumerate() {
+            if window >= self.most(candidate) {
+                continue;
+            }
             let is_near = candidate.testimony != Testimony::default();
             match candidate.state {
                 State::Fresh => {
@@ -380,6 +422,9 @@ impl Lookup {
         let most = if self.announcing { ANNOUNCES_MAX } else { K };
         let mut places = 0;
         for (index, candidate) in self.shortlist.iter().enumerate() {
+            if places >= self.most(candidate) {
+                continue;
+            }
             if candidate.state != State::Answered || candidate.token.is_empty() {
                 let may_answer = matches!(candidate.state, State::Fresh | State::Asked);
                 places += usize::from(
@@ -508,6 +553,9 @@ impl Lookup {
         }
         let mut confirmed = 0;
         for candidate in &self.shortlist {
+            if confirmed >= self.most(candidate) {
+                continue;
+            }
             match candidate.state {
                 State::Answered => confirmed += 1,
                 State::Failed => {}
