@@ -135,7 +135,10 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
             [b'y'] if top.kind.is_none() => top.kind = string(&mut reader)?,
             [b'i', b'p'] if top.external.is_none() => top.external = string(&mut reader)?,
             [b'r', b'o'] if top.read_only.is_none() => {
-                top.read_only = Some(is_true(reader.raw()?));
+                top.read_only = Some(match reader.digit() {
+                    Some(digit) => digit != 0,
+                    None => is_true(reader.raw()?),
+                });
             }
             _ => reader.skip()?,
         }
@@ -211,6 +214,14 @@ impl<'a> Top<'a> {
 /// The string that comes next; anything else is passed over.
 #[inline(always)]
 fn string<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
+    match reader.short_string() {
+        None => other(reader),
+        string => Ok(string),
+    }
+}
+
+#[inline(never)]
+fn other<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
     if reader.kind()? == Kind::String {
         return reader.string().map(Some);
     }
