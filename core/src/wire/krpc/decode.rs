@@ -112,35 +112,43 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
     }
     let mut top = Top::default();
     loop {
-        // Nearly every key is a letter.
-        let key = match reader.string_of::<1>(b"1:") {
-            Some(letter) => letter,
+        // Nearly every key is a letter, and nearly every value a short string.
+        let place = match reader.string_of::<1>(b"1:") {
+            Some(b"q") => &mut top.method,
+            Some(b"t") => &mut top.transaction,
+            Some(b"v") => &mut top.version,
+            Some(b"y") => &mut top.kind,
+            Some(&[key @ (b'a' | b'r')]) if top.fields_of == 0 => {
+                top.fields_of = key;
+                top.fields.read(&mut reader)?;
+                continue;
+            }
+            Some(&[letter]) => {
+                top.read_other(letter, &mut reader)?;
+                continue;
+            }
             None => match reader.key()? {
-                Some(key) => key,
+                Some(b"ip") => &mut top.external,
+                Some(b"ro") if top.read_only.is_none() => {
+                    top.read_only = Some(match reader.digit() {
+                        Some(digit) => digit != 0,
+                        None => is_true(reader.raw()?),
+                    });
+                    continue;
+                }
+                Some(_) => {
+                    reader.skip()?;
+                    continue;
+                }
                 None => break,
             },
         };
-        match *key {
-            [key @ (b'a' | b'r')] if top.fields_of == 0 => {
-                top.fields_of = key;
-                top.fields.read(&mut reader)?;
-            }
-            [key @ (b'a' | b'r')] if top.fields_of != key && top.beside.is_none() => {
-                top.beside = Some(reader.raw()?);
-            }
-            [b'e'] if top.error.is_none() => top.error = Some(reader.raw()?),
-            [b'q'] if top.method.is_none() => top.method = string(&mut reader)?,
-            [b't'] if top.transaction.is_none() => top.transaction = string(&mut reader)?,
-            [b'v'] if top.version.is_none() => top.version = string(&mut reader)?,
-            [b'y'] if top.kind.is_none() => top.kind = string(&mut reader)?,
-            [b'i', b'p'] if top.external.is_none() => top.external = string(&mut reader)?,
-            [b'r', b'o'] if top.read_only.is_none() => {
-                top.read_only = Some(match reader.digit() {
-                    Some(digit) => digit != 0,
-                    None => is_true(reader.raw()?),
-                });
-            }
-            _ => reader.skip()?,
+        let string = match reader.short_string() {
+            None => long_string(&mut reader)?,
+            string => string,
+        };
+        if place.is_none() {
+            *place = string;
         }
     }
     top.message()
@@ -164,6 +172,19 @@ struct Top<'a> {
 }
 
 impl<'a> Top<'a> {
+    #[cold]
+    fn read_other(&mut self, key: u8, reader: &mut Reader<'a>) -> Result<(), bencode::Error> {
+        let raw = reader.raw()?;
+        match key {
+            b'a' | b'r' if self.fields_of != key && self.beside.is_none() => {
+                self.beside = Some(raw);
+            }
+            b'e' if self.error.is_none() => self.error = Some(raw),
+            _ => {}
+        }
+        Ok(())
+    }
+
     #[inline(always)]
     fn message(self) -> Result<Message<'a>, DecodeError> {
         let transaction = match self.transaction {
@@ -212,16 +233,8 @@ impl<'a> Top<'a> {
 }
 
 /// The string that comes next; anything else is passed over.
-#[inline(always)]
-fn string<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
-    match reader.short_string() {
-        None => other(reader),
-        string => Ok(string),
-    }
-}
-
 #[inline(never)]
-fn other<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
+fn long_string<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
     if reader.kind()? == Kind::String {
         return reader.string().map(Some);
     }
