@@ -492,6 +492,11 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
 
     fn home_at(&mut self, local: SocketAddr, from: &SocketAddr) -> Option<&mut Home<S, R>> {
         let homes = self.of_mut(Family::of(from));
+        if let [only] = &mut **homes
+            && only.local().is_none()
+        {
+            return homes.first_mut();
+        }
         let named = homes.iter().position(|home| home.local() == Some(local));
         let place = named.or_else(|| homes.iter().position(|home| home.local().is_none()))?;
         homes.get_mut(place)

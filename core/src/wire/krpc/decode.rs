@@ -186,23 +186,23 @@ impl<'a> Top<'a> {
     }
 
     #[inline(always)]
-    fn message(self) -> Result<Message<'a>, DecodeError> {
+    fn message(&mut self) -> Result<Message<'a>, DecodeError> {
         let transaction = match self.transaction {
             Some(transaction) if transaction.len() <= TRANSACTION_MAX => transaction,
             _ => return Err(DecodeError::Transaction),
         };
         let body = match self.kind {
             Some(b"q") => {
-                let fields = self.fields(b'a')?;
+                self.turn_to(b'a')?;
                 let method = self.method.unwrap_or_default();
-                Body::Query(Query { method, raw: fields.raw, fields })
+                Body::Query(Query { method, raw: self.fields.raw, fields: self.fields })
             }
             Some(b"r") => {
-                let fields = self.fields(b'r')?;
-                if fields.raw.is_empty() {
+                self.turn_to(b'r')?;
+                if self.fields.raw.is_empty() {
                     return Err(DecodeError::Response);
                 }
-                Body::Response(Response { raw: fields.raw, fields })
+                Body::Response(Response { raw: self.fields.raw, fields: self.fields })
             }
             Some(b"e") => Body::Error(error_reply(self.error)?),
             _ => return Err(DecodeError::Kind),
@@ -216,19 +216,19 @@ impl<'a> Top<'a> {
         })
     }
 
-    /// The members of `a` or `r`; none if it is missing or no dictionary.
+    /// Has the members of `a` or `r`; none if it is missing or no dictionary.
     #[inline(always)]
-    fn fields(&self, of: u8) -> Result<Fields<'a>, bencode::Error> {
-        if self.fields_of == of { Ok(self.fields) } else { self.fields_beside() }
+    fn turn_to(&mut self, of: u8) -> Result<(), bencode::Error> {
+        if self.fields_of == of { Ok(()) } else { self.turn_aside() }
     }
 
     #[cold]
-    fn fields_beside(&self) -> Result<Fields<'a>, bencode::Error> {
-        let mut fields = Fields::default();
-        if let Some(raw) = self.beside {
-            fields.read(&mut Reader::new(raw))?;
+    fn turn_aside(&mut self) -> Result<(), bencode::Error> {
+        self.fields = Fields::default();
+        match self.beside {
+            Some(raw) => self.fields.read(&mut Reader::new(raw)),
+            None => Ok(()),
         }
-        Ok(fields)
     }
 }
 

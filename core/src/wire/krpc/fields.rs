@@ -27,9 +27,9 @@ pub(super) struct Fields<'a> {
     pub(super) nodes: Span,
     pub(super) nodes6: Span,
     pub(super) values: Span,
-    /// Whether there are more: those that most messages do not have are looked for when they are
+    /// How many more there are: those that most messages do not have are looked for when they are
     /// asked for.
-    others: bool,
+    others: u16,
 }
 
 impl<'a> Fields<'a> {
@@ -63,7 +63,7 @@ impl<'a> Fields<'a> {
                 b"nodes6" => &mut self.nodes6,
                 b"values" => &mut self.values,
                 _ => {
-                    self.others = true;
+                    self.others = self.others.saturating_add(1);
                     reader.skip()?;
                     continue;
                 }
@@ -99,7 +99,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn rare(&self, name: &[u8]) -> Option<&'a [u8]> {
-        if self.others { self.find(name) } else { None }
+        if self.others > 0 { self.find(name) } else { None }
     }
 
     pub(super) fn rare_string(&self, name: &[u8]) -> Option<&'a [u8]> {
