@@ -11,8 +11,8 @@
 //! ones as well, at the byte where a Unix address keeps its length) to see whether a length is to be
 //! set in the copy. These are bytes of the heap that nobody has initialised. The copy is a union, of
 //! which any bytes are a value; reading a number out of them is what Rust does not allow. It does no
-//! harm: a compiler must take the bytes for written, since the system call was given their address;
-//! whatever they are, at most a byte of the copy changes; and we look at no copy but of addresses
+//! harm: who compiles the call cannot know that the bytes, on the heap and behind a thread local, were
+//! never written; whatever they are, at most a byte of the copy changes; and we look at no copy but of addresses
 //! that the operating system wrote. Headers without addresses (`()`) would be clean, but then nix
 //! takes none to send to; of `SockaddrIn` nothing is read, but a socket whose family was misnamed
 //! would have the operating system write past it at the second call. rustix sends cleanly, on Linux
