@@ -48,7 +48,7 @@ use crate::dht::config::{AddressCheck, Config};
 use crate::dht::event::{AskId, Event, HomeId, QuestionId};
 use crate::dht::external::External;
 use crate::dht::lookup::Errand;
-use crate::dht::queries::Queries;
+use crate::dht::queries::{Patience, Queries};
 use crate::dht::shunned::Shunned;
 use crate::dht::size::Census;
 use crate::dht::stats::Stats;
@@ -98,6 +98,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     newcomers: Deque<Contact, NEWCOMERS_MAX>,
     /// A newcomer is being asked: one at a time.
     verifying: bool,
+    /// Which it is, counted around: so that what an earlier one does is not taken for its doing.
+    newcomer: u8,
     /// Nodes of the other family that answers told of, for the other node of a pair.
     leaked: Spare<SocketAddr, NEWCOMERS_MAX>,
     /// Ask for nodes of both families (BEP 32), and keep what is told of the other.
@@ -188,7 +190,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             table: storage.table(id, table),
             peers: storage.peers(config.family),
             items: storage.items(),
-            queries: Queries::new(storage.in_flight()),
+            queries: Queries::new(
+                storage.in_flight(),
+                Patience { min: config.timeout_min, max: config.timeout_max },
+            ),
             searches: Rows::new(storage.searches()),
             asks: Rows::new(storage.asks()),
             questions: Rows::new(storage.questions()),
@@ -205,6 +210,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             newcomers: Deque::new(),
             verifying: false,
             leaked: Spare::default(),
+            newcomer: 0,
             want_both: false,
             told: None,
             news: Deque::new(),

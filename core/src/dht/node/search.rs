@@ -74,12 +74,16 @@ pub struct SearchRow<S: Storage> {
 impl<S: Storage> SearchRow<S> {
     pub(crate) fn new(
         now: Instant,
-        lookup: Lookup,
+        mut lookup: Lookup,
         goal: Goal,
         gathered: Gathered<S::Found>,
         trace: S::Trace,
     ) -> Self {
         let outcome = Outcome::NONE;
+        // A put has to hear first what others hold.
+        if matches!(goal, Goal::Announce(_)) {
+            lookup.tell_early();
+        }
         Self { lookup, goal, gathered, trace, outcome, started: now, ended: false, conflicts: 0 }
     }
 
@@ -183,7 +187,9 @@ impl<S: Storage> SearchRow<S> {
         let is_named = |peer: &SocketAddr| is_contactable(*peer, from.addr.ip());
         let peers = response.values().take(VALUES_TAKEN_MAX).filter(is_named);
         match &mut self.gathered {
-            Gathered::Peers(found) => peers.map(|peer| u16::from(found.insert(peer))).sum(),
+            Gathered::Peers(found) => {
+                peers.map(|peer| u16::from(found.insert(peer, from.addr.ip()))).sum()
+            }
             Gathered::Filters(scraped) if S::GATHERED_MAX >= SCRAPE_GATHERED => {
                 const NONE: &[u8; Bloom::LEN] = &[0; Bloom::LEN];
                 let (seeds, downloaders) = (response.seeds(), response.downloaders());

@@ -344,10 +344,13 @@ where
         let Some(entry) = bucket.all_mut().find(|entry| entry.contact == *contact) else {
             return false;
         };
-        if entry.answered {
+        // Whoever fell silent and is back has to answer before it counts: its question is no reason
+        // to ask it later.
+        let known = entry.answered && !entry.is_bad();
+        if known {
             entry.heard = entry.heard.max(now);
         }
-        entry.answered
+        known
     }
 
     fn silent(&mut self, now: Instant, addr: &SocketAddr) {
@@ -475,10 +478,6 @@ where
 
     fn len(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.buckets.iter().all(|bucket| bucket.entries.is_empty())
     }
 
     fn counts(&self, now: Instant) -> Counts {

@@ -3,8 +3,10 @@
 //! Everything is in virtual time and decided by a seed: the same command prints the same table.
 
 mod growth;
+mod hostile;
 mod lookups;
 mod scale;
+mod seeds;
 
 use clap::{Parser, Subcommand};
 use tinybt_tests::counting::Counting;
@@ -28,6 +30,10 @@ enum What {
     Scale(scale::Args),
     /// What a lookup costs in networks of every size
     Growth(growth::Args),
+    /// Attackers, and what still works, with protections switched off one by one
+    Hostile(hostile::Args),
+    /// Writes the seeds of the fuzz targets anew
+    Seeds,
 }
 
 fn main() {
@@ -35,5 +41,7 @@ fn main() {
         What::Lookups(args) => lookups::run(&args),
         What::Scale(args) => scale::run(&args),
         What::Growth(args) => growth::run(&args),
+        What::Hostile(args) => hostile::run(&args),
+        What::Seeds => seeds::run().expect("the repository can be read and written"),
     }
 }
