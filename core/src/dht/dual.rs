@@ -611,6 +611,8 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.homes().fold(None, |next, home| earliest(next, home.poll_timeout()))
+        let sooner = |next, home: &Home<S, R>| earliest(next, home.poll_timeout());
+        let next = self.v4.iter().fold(None, sooner);
+        self.v6.iter().fold(next, sooner)
     }
 }
