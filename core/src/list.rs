@@ -179,14 +179,8 @@ mod on_the_heap {
         }
 
         fn trim(&mut self, is_free: impl Fn(&T) -> bool) {
-            if self.whole {
-                return;
-            }
-            while self.items.last().is_some_and(&is_free) {
-                self.items.pop();
-            }
-            if self.items.len() <= self.items.capacity() / 2 {
-                self.items.shrink_to_fit();
+            if !self.whole {
+                trim(&mut self.items, is_free);
             }
         }
     }
@@ -238,6 +232,19 @@ mod on_the_heap {
 
         fn clear(&mut self) {
             self.0.clear();
+        }
+
+        fn trim(&mut self, is_free: impl Fn(&T) -> bool) {
+            trim(&mut self.0, is_free);
+        }
+    }
+
+    fn trim<T>(items: &mut Vec<T>, is_free: impl Fn(&T) -> bool) {
+        while items.last().is_some_and(&is_free) {
+            items.pop();
+        }
+        if items.len() <= items.capacity() / 2 {
+            items.shrink_to_fit();
         }
     }
 

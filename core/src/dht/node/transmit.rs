@@ -355,11 +355,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        let newcomer = if self.verifying { None } else { self.newcomers.pop_front() };
-        if let Some(newcomer) = newcomer {
+        if !self.verifying
+            && let Some(newcomer) = List::remove(&mut self.newcomers, 0)
+        {
             self.verifying = true;
             // Its real id is what it answers with.
-            return self.send(now, buffer, newcomer.addr, None, Asker::Verify, None);
+            return self.send(now, buffer, newcomer, None, Asker::Verify, None);
         }
         if self.upkeep_waits() {
             return None;
