@@ -92,6 +92,12 @@ impl Network {
         (!is_local(ip)).then(|| Network::of(ip))
     }
 
+    /// One of `2^bits` places, for sets that tell networks apart as far as they can.
+    pub(crate) fn place(self, bits: u32) -> u32 {
+        let mixed = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> (64 - bits.clamp(1, 32))) as u32
+    }
+
     /// The network of an address.
     pub fn of(ip: IpAddr) -> Network {
         match ip {

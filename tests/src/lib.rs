@@ -11,6 +11,7 @@ pub mod finder_world;
 pub mod fuzz_laws;
 pub mod fuzz_trackers;
 pub mod fuzz_wire;
+pub mod hostile;
 pub mod item_world;
 pub mod laws;
 pub mod loopback;

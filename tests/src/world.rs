@@ -39,6 +39,8 @@ pub struct World {
     pub peers: usize,
     /// Of these, held by each of the eight.
     pub held: u32,
+    /// Where each node is: on real sockets it has to be a loopback.
+    pub addr: fn(usize) -> SocketAddr,
 }
 
 impl Default for World {
@@ -54,6 +56,7 @@ impl Default for World {
             },
             peers: 50,
             held: 600,
+            addr,
         }
     }
 }
@@ -97,7 +100,7 @@ pub struct Made<'a> {
     alive: Vec<bool>,
     /// The eight closest living nodes.
     pub truth: Vec<usize>,
-    answers: std::cell::RefCell<HashMap<usize, Vec<usize>>>,
+    answers: std::cell::RefCell<HashMap<(usize, Id), Vec<usize>>>,
 }
 
 impl<'a> Made<'a> {
@@ -124,7 +127,7 @@ impl<'a> Made<'a> {
         let mut truth: Vec<usize> = living.iter().map(|(_, index)| *index).collect();
         truth.sort_by_key(|index| ids[*index].distance(target));
         truth.truncate(8);
-        let by_addr = (0..world.nodes).map(|index| (addr(index), index)).collect();
+        let by_addr = (0..world.nodes).map(|index| ((world.addr)(index), index)).collect();
         Self {
             world,
             seed,
@@ -154,23 +157,23 @@ impl<'a> Made<'a> {
         &list[from..to]
     }
 
-    /// What a node would tell when asked for the target: the eight closest it knows.
-    fn tells(&self, node: usize) -> Vec<usize> {
-        if let Some(known) = self.answers.borrow().get(&node) {
+    /// What a node would tell when asked for a target: the eight closest it knows.
+    fn tells(&self, node: usize, target: Id) -> Vec<usize> {
+        if let Some(known) = self.answers.borrow().get(&(node, target)) {
             return known.clone();
         }
         let own = self.ids[node];
         let mut known = Vec::new();
-        let home = own.distance(self.target).leading_zeros() as usize;
+        let home = own.distance(target).leading_zeros() as usize;
         for bits in (home..40).chain((0..home).rev()) {
             if bits < home && known.len() >= 8 {
                 break;
             }
             self.bucket(node, own, bits, &mut known);
         }
-        known.sort_by_key(|index| self.ids[*index].distance(self.target));
+        known.sort_by_key(|index| self.ids[*index].distance(target));
         known.truncate(8);
-        self.answers.borrow_mut().insert(node, known.clone());
+        self.answers.borrow_mut().insert((node, target), known.clone());
         known
     }
 
@@ -196,12 +199,14 @@ impl<'a> Made<'a> {
         pick(dead, stale, known);
     }
 
-    fn rtt(&self, node: usize) -> Duration {
+    /// The round trip to a node, the same wherever its address is.
+    pub fn rtt(&self, node: usize) -> Duration {
         let me = SocketAddr::from(([9, 9, 9, 9], 9));
         2 * self.world.delay.between(self.seed, me, addr(node))
     }
 
-    fn holds(&self, node: usize) -> Vec<u8> {
+    /// The peers that a node holds, packed.
+    pub fn holds(&self, node: usize) -> Vec<u8> {
         let mut packed = Vec::new();
         if self.truth.contains(&node) {
             for peer in 0..self.world.peers {
@@ -227,7 +232,7 @@ impl<'a> Made<'a> {
     }
 
     /// Milliseconds to the first peer and to the last of the eight, for the all-knowing.
-    fn floor(&self) -> (f64, f64) {
+    pub fn floor(&self) -> (f64, f64) {
         let mut done: BTreeMap<usize, Duration> = BTreeMap::new();
         let mut queue: BinaryHeap<Reverse<(Duration, usize)>> = BinaryHeap::new();
         let mut seen: HashMap<usize, Duration> = HashMap::new();
@@ -246,7 +251,7 @@ impl<'a> Made<'a> {
                     return (millis(first.unwrap_or(at)), millis(at));
                 }
             }
-            for told in self.tells(node) {
+            for told in self.tells(node, self.target) {
                 let then = at + self.rtt(told);
                 if self.alive[told] && seen.get(&told).is_none_or(|known| then < *known) {
                     seen.insert(told, then);
@@ -282,7 +287,7 @@ fn run(world: &World, seed: u64, errand: Errand, mut node: TestNode, begin: bool
     let start = Instant::from_secs(1_000);
     if begin {
         for source in made.bootstrap() {
-            node.add_source(addr(source));
+            node.add_source((world.addr)(source));
         }
     }
     let info_hash = InfoHash(made.target.0);
@@ -383,8 +388,22 @@ impl Made<'_> {
 
     /// The contacts that a node would tell.
     pub fn contacts(&self, node: usize) -> Vec<Contact> {
-        let contact = |index: &usize| Contact { id: self.ids[*index], addr: addr(*index) };
-        self.tells(node).iter().map(contact).collect()
+        self.contacts_near(node, self.target)
+    }
+
+    /// Those that it would tell to whoever looks for something else.
+    pub fn contacts_near(&self, node: usize, target: Id) -> Vec<Contact> {
+        self.tells(node, target).into_iter().map(|index| self.contact(index)).collect()
+    }
+
+    /// Who a node is, and where.
+    pub fn contact(&self, node: usize) -> Contact {
+        Contact { id: self.ids[node], addr: (self.world.addr)(node) }
+    }
+
+    /// The living node at an address.
+    pub fn living_at(&self, addr: SocketAddr) -> Option<usize> {
+        self.by_addr.get(&addr).copied().filter(|node| self.alive[*node])
     }
 
     /// An answer of a node to a query, with its id.

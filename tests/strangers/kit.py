@@ -1,10 +1,13 @@
 """What the tests with strangers share: waiting, checking, processes, and `tinybt` itself."""
 
 import collections
+import functools
 import http.client
+import importlib.metadata
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -34,11 +37,63 @@ def wait(what, condition, seconds=40, detail=lambda: ""):
     raise AssertionError(f"{what}: not within {seconds} s {detail()}")
 
 
-def check(name, truth, detail=""):
+def check(name, truth, detail="", shows=()):
+    """`shows` is what `we_ask` and `they_ask` give: what works with whom if this holds."""
     RESULTS.append((name, bool(truth)))
+    record(name, bool(truth), shows)
     told = f" {detail}" if detail and not truth else ""
     say(f"{'ok  ' if truth else 'FAIL'} {name}{told}")
     return truth
+
+
+def we_ask(peer, *columns):
+    """They read our questions, we read their answers."""
+    return [(peer, column, "we ask") for column in columns]
+
+
+def they_ask(peer, *columns):
+    """We read their questions, they read our answers."""
+    return [(peer, column, "they ask") for column in columns]
+
+
+def record(name, ok, shows):
+    """A line of JSON for each, for `matrix.py`, in the file that TINYBT_RECORDS names."""
+    path = os.environ.get("TINYBT_RECORDS")
+    if not path or not shows:
+        return
+    with open(path, "a", encoding="utf-8") as file:
+        for peer, column, way in shows:
+            line = {"peer": peer, "version": version(peer), "what": column, "way": way, "ok": ok,
+                    "check": name, "date": time.strftime("%Y-%m-%d")}
+            file.write(json.dumps(line) + "\n")
+
+
+@functools.cache
+def version(peer):
+    """What it says of itself, or what was installed; nothing if nobody knows."""
+    commands = {"transmission": ["transmission-daemon", "--version"],
+                "aria2": ["aria2c", "--version"],
+                "opentracker": ["dpkg-query", "-W", "-f", "${Version}", "opentracker"],
+                "rtorrent": ["rtorrent", "-h"]}
+    locks = {"mainline": "strangers/mainline", "librqbit-dht": "field"}
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        if peer == "libtorrent":
+            return importlib.metadata.version(peer)
+        if peer in commands:
+            done = subprocess.run(commands[peer], capture_output=True, text=True, timeout=10)
+            return re.search(r"\d+(\.\w[\w+~-]*)+", done.stdout + done.stderr)[0]
+        if peer in locks:
+            with open(os.path.join(here, locks[peer], "Cargo.lock"), encoding="utf-8") as file:
+                return re.search(f'name = "{peer}"\nversion = "(.*)"', file.read())[1]
+        if peer.startswith("aquatic"):
+            root = os.path.dirname(os.path.dirname(shutil.which(peer) or ""))
+            with open(os.path.join(root, ".crates.toml"), encoding="utf-8") as file:
+                return re.search(f'"{peer} (\\S*)', file.read())[1]
+        with open(os.path.join(NODE_MODULES or "", peer, "package.json"), encoding="utf-8") as file:
+            return json.load(file)["version"]
+    except (OSError, TypeError, importlib.metadata.PackageNotFoundError):
+        return ""
 
 
 def say(line):

@@ -12,8 +12,8 @@ import time
 
 import libtorrent as lt
 
-from kit import PROCESSES, RESULTS, TINYBT, check, wait
-from network import Node, raw, sessions_of, text
+from kit import PROCESSES, RESULTS, TINYBT, check, they_ask, wait, we_ask
+from network import Node, raw, session, sessions_of, text
 
 
 def tinybt(*args, seconds=60):
@@ -24,6 +24,9 @@ def tinybt(*args, seconds=60):
     return done.returncode, done.stdout.splitlines()
 
 
+LT = "libtorrent"
+
+
 def family(label, host, ours, bits):
     """All of it over one address family. `host(n)` is the n-th address of a libtorrent node."""
     sessions, addrs = sessions_of(label, [host(n) for n in range(8)])
@@ -31,8 +34,12 @@ def family(label, host, ours, bits):
 
     code, lines = tinybt("ping", entry, "--json")
     pong = json.loads(lines[0])
-    check(f"{label}: libtorrent answers our ping", code == 0 and pong["version"].startswith("LT"))
-    check(f"{label}: and tells our address", pong["external"])
+    check(f"{label}: libtorrent answers our ping", code == 0 and pong["version"].startswith("LT"),
+          shows=we_ask(LT, "ping"))
+    check(f"{label}: and tells our address", pong["external"], shows=we_ask(LT, "BEP 42"))
+    code, lines = tinybt("find-node", "33" * 20, "--read-only", "--bootstrap", entry, "--json")
+    check(f"{label}: libtorrent tells us nodes", code == 0 and len(lines) >= 4, lines,
+          we_ask(LT, "find_node", *(["want/nodes6"] if bits == 6 else [])))
 
     # They announce, we find.
     info_hash = bytes([0x11, bits] * 10)
@@ -40,14 +47,16 @@ def family(label, host, ours, bits):
     peer = f"peer {text((addrs[3][0], 7_331))}"
     found = wait(f"{label}: tinybt finds libtorrent's peer", lambda: peer in tinybt(
         "peers", info_hash.hex(), "--read-only", "--bootstrap", entry, "--plain")[1])
-    check(f"{label}: a peer announced by libtorrent is found by tinybt", found)
+    check(f"{label}: a peer announced by libtorrent is found by tinybt", found,
+          shows=we_ask(LT, "get_peers"))
 
     # We announce, they find.
     ours_hash = bytes([0x22, bits] * 10)
     code, lines = tinybt("announce", ours_hash.hex(), "--once", "--port", "4242", "--read-only", "--bootstrap",
                          entry, "--json")
     stored = json.loads(lines[-1])["stored"]
-    check(f"{label}: libtorrent stores our announce ({stored} nodes)", code == 0 and stored >= 4)
+    check(f"{label}: libtorrent stores our announce ({stored} nodes)", code == 0 and stored >= 4,
+          shows=we_ask(LT, "announce_peer"))
 
     def libtorrent_finds(s, wanted, port):
         s.pop_alerts()
@@ -73,6 +82,7 @@ def family(label, host, ours, bits):
         s.add_dht_node(ours_addr)
     check(f"{label}: libtorrent asks it",
           wait("asked", lambda: sum(node.latest().get("queries", {"": 0}).values()) >= 5))
+    alone(label, host(8), node, bits)
     # Next to our id: of nine nodes eight are announced to, and libtorrent counts itself among them.
     third = bytes.fromhex(node.latest()["id"])[:-1] + bytes([bits])
 
@@ -87,7 +97,9 @@ def family(label, host, ours, bits):
             time.sleep(0.05)
         return False
 
-    check(f"{label}: libtorrent announces to it, with its token", wait("stored", stored_with_us, 65, node.latest))
+    check(f"{label}: libtorrent announces to it, with its token",
+          wait("stored", stored_with_us, 65, node.latest),
+          shows=they_ask(LT, "get_peers", "announce_peer"))
     reply = raw(ours_addr, b"d1:ad2:id20:" + b"s" * 20 + b"9:info_hash20:" + third
                 + b"e1:q9:get_peers2:roi1e1:t2:zz1:y1:qe")
     values = reply[b"r"].get(b"values", [])
@@ -100,6 +112,17 @@ def family(label, host, ours, bits):
     check(f"{label}: Ctrl-C ends it within a second ({took:.2f} s)", took < 1)
     for s in sessions:
         s.pause()
+
+
+def alone(label, host, node, bits):
+    """Whoever knows ours alone gets to know the others through it."""
+    lone = session(host)
+    wait("listening", lone.listen_port)
+    lone.add_dht_node(node.addr)
+    check(f"{label}: libtorrent gets to know libtorrent nodes through ours",
+          wait("known", lambda: lone.status().dht_nodes >= 3),
+          shows=they_ask(LT, "find_node", *(["want/nodes6"] if bits == 6 else [])))
+    lone.stop_dht()
 
 
 def questions(label, addr):

@@ -10,7 +10,7 @@ import libtorrent as lt
 
 from kit import (
     NODE_MODULES, Running, ask_peers, ask_scrape, at, check, free_port, has_node, part, skip,
-    start_ours, wait,
+    start_ours, they_ask, wait,
 )
 
 
@@ -62,6 +62,8 @@ class Libtorrent:
             "allow_multiple_connections_per_ip": True,
             "unchoke_slots_limit": -1,
             "enable_outgoing_utp": False,
+            # Else it asks a loopback for nothing but /announce.
+            "ssrf_mitigation": False,
             "alert_mask": lt.alert.category_t.tracker_notification,
         })
         params = lt.load_torrent_buffer(torrent.bytes)
@@ -79,9 +81,25 @@ class Libtorrent:
                 print(f"     {alert.message()}", flush=True)
         return max(self.told, default=None)
 
+    def scraped(self):
+        """(seeders, leechers) that a tracker has told it; None before."""
+        for alert in self.session.pop_alerts():
+            if isinstance(alert, lt.scrape_reply_alert):
+                return alert.complete, alert.incomplete
+        return None
+
     def leave(self):
         """Takes the torrent out, which tells the tracker."""
         self.session.remove_torrent(self.handle)
+
+
+def asked_us(client, url):
+    kind = url.split(":")[0]
+    columns = ["connect", "announce", "peers"] if kind == "udp" else ["announce", "peers"]
+    if client == "libtorrent" and kind == "udp":
+        columns.append("BEP 41")
+    return they_ask(client, *(f"{kind} {column}" for column in columns),
+                    *([f"{kind} IPv6"] if "[" in url else []))
 
 
 def listed(torrent, url):
@@ -105,11 +123,16 @@ def libtorrent_at_ours(label, url, scratch, name, host):
           scraped(torrent, url) == (1, 0), scraped(torrent, url))
     other = Libtorrent(ip, free_port(ip), torrent, "other", False)
     check(f"{label}: libtorrent is told of it by our tracker",
-          wait("told", other.peers_told, detail=lambda: other.told) == 1, other.told)
+          wait("told", other.peers_told, detail=lambda: other.told) == 1, other.told,
+          asked_us("libtorrent", url))
     wait(f"{label}: libtorrent downloads", lambda: torrent.is_whole_in(other.directory))
     check(f"{label}: and downloads from it", True)
     check(f"{label}: both are listed by peers", listed(torrent, url) == {seed.addr, other.addr},
           listed(torrent, url))
+    other.handle.scrape_tracker()
+    told = wait(f"{label}: libtorrent scrapes", other.scraped)
+    check(f"{label}: libtorrent scrapes ours, and counts both", sum(told) == 2, told,
+          they_ask("libtorrent", f"{url.split(':')[0]} scrape"))
     wait(f"{label}: both are seeds now", lambda: scraped(torrent, url) == (2, 0), 10,
          lambda: scraped(torrent, url))
     line = ask_scrape(url, torrent.info_hash).objects[0]
@@ -180,7 +203,13 @@ const [infoHash, announce, port] = JSON.parse(process.argv[1])
 const client = new Client({ infoHash, announce, port, peerId: Buffer.from("-XX0000-123456789012") })
 client.on("error", error => console.log(JSON.stringify({ error: error.message })))
 client.on("warning", error => console.log(JSON.stringify({ error: error.message })))
-client.on("update", update => console.log(JSON.stringify({ update: update.complete })))
+client.on("update", update => {
+  console.log(JSON.stringify({ update: update.complete }))
+  client.scrape()
+})
+client.on("scrape", told => {
+  console.log(JSON.stringify({ scraped: [told.complete, told.incomplete] }))
+})
 client.on("peer", peer => console.log(JSON.stringify({ told: peer })))
 client.start()
 const alive = setInterval(() => {}, 1000)
@@ -195,7 +224,18 @@ def bittorrent_tracker_client(torrent, url, _host, port):
     return running, lambda: any("told" in line for line in running.lines()), lambda: running.end()
 
 
-def client_at_ours(label, url, scratch, name, start, host):
+def bittorrent_tracker_client_refused(label, url):
+    """It takes the text for a number."""
+    running = Running("node", "--input-type=module", "-e", BITTORRENT_TRACKER_CLIENT,
+                      json.dumps(["4" * 40, url, "0"]), cwd=NODE_MODULES)
+    line = wait(f"{label}: it is answered", running.lines, 20)[0]
+    # Over HTTP the port is what is wrong.
+    check(f"{label}: it reads our refusal", any(word in line.get("error", "") for word in ("room", "port")),
+          line, they_ask("bittorrent-tracker", f"{url.split(':')[0]} error"))
+    running.end()
+
+
+def client_at_ours(label, url, scratch, name, start, host, client):
     torrent = Torrent(scratch, name, url)
     seed = Libtorrent("127.0.0.21", free_port("127.0.0.21"), torrent, "seed", True)
     wait(f"{label}: the seed is answered", lambda: seed.peers_told() is not None)
@@ -210,7 +250,12 @@ def client_at_ours(label, url, scratch, name, start, host):
     wait(f"{label}: libtorrent is told", seed.peers_told, 10, lambda: seed.told)
     check(f"{label}: libtorrent is told of it by our tracker", True)
     wait(f"{label}: it has what it wants", is_content, 30, running.lines)
-    check(f"{label}: it gets what it wants", True)
+    check(f"{label}: it gets what it wants", True, shows=asked_us(client, url))
+    if client == "bittorrent-tracker":
+        wait(f"{label}: it scrapes", lambda: any(sum(line.get("scraped", [])) == 2
+                                                for line in running.lines()), 20, running.lines)
+        check(f"{label}: it scrapes ours, and counts both", True,
+              shows=they_ask(client, f"{url.split(':')[0]} scrape"))
     leave()
     wait(f"{label}: it is gone", lambda: scraped(torrent, url) == (1, 0), 10,
          lambda: scraped(torrent, url))
@@ -238,6 +283,10 @@ def our_tracker(scratch, hosts):
             continue
         for kind in ("udp", "http"):
             part(f"{name} at our tracker, {kind}", client_at_ours, server.url(kind, "127.0.0.1"),
-                 scratch, f"{name}-{kind}", start, host)
+                 scratch, f"{name}-{kind}", start, host, name)
+    if has_node():
+        for kind in ("udp", "http"):
+            part(f"bittorrent-tracker refused by our tracker, {kind}",
+                 bittorrent_tracker_client_refused, server.url(kind, "127.0.0.1"))
     code, took = server.end()
     check(f"our tracker: Ctrl-C ends it well ({took:.2f} s)", code == 0, f"exit code {code}")

@@ -8,8 +8,11 @@ import tempfile
 import libtorrent as lt
 
 from ed25519 import Key
-from kit import check, say, tinybt, wait
+from kit import check, say, they_ask, tinybt, wait, we_ask
 from network import Node, Raw, alerts, ask, bencode, session, sessions_of, split, text
+
+
+LT = "libtorrent"
 
 
 def sha1(*parts):
@@ -100,12 +103,13 @@ def theirs(label, host, ours):
           not {b"k", b"sig", b"seq"} & set(reply) and b"token" in reply, reply)
     getting = only_ours(1)
     check(f"{label}: libtorrent gets the immutable item from our node",
-          get_immutable(getting, target) == value)
+          get_immutable(getting, target) == value, shows=they_ask(LT, "BEP 44 immutable"))
     check(f"{label}: and that of lists and numbers", get_immutable(getting, deep) == nested)
     for salt in (b"", b"salt"):
         name = "with a salt" if salt else "without a salt"
         found = get_mutable(getting, key, salt, 2)
-        check(f"{label}: libtorrent gets version 2 {name} from our node", found == b"version 2", found)
+        check(f"{label}: libtorrent gets version 2 {name} from our node", found == b"version 2", found,
+              they_ask(LT, "BEP 44 mutable"))
         done = tinybt("get", key.public.hex(), "--salt", salt.decode(), "--bootstrap",
                       text(node.addr), "--json")
         first = done.objects[0] if done.objects else {}
@@ -242,7 +246,8 @@ def ours(label, host):
     done = program("get", target.hex())
     found = done.objects[0]
     check(f"{label}: tinybt gets it back", done.code == 0 and
-          found["value"] == "known by its hash" and found["seq"] is None, found)
+          found["value"] == "known by its hash" and found["seq"] is None, found,
+          we_ask(LT, "BEP 44 immutable"))
     nested = {b"a": [1, b"two", {b"three": -3}], b"b": b"\x00\xff"}
     target, put = put_immutable(sessions[2], nested)
     done = program("get", target.hex())
@@ -297,7 +302,7 @@ def mutable(label, sessions, program, path, salt):
     done = program("get", key.public.hex(), *with_salt)
     versions = [line["seq"] for line in done.objects if "seq" in line]
     check(f"{name}: tinybt gets version 3", done.code == 0 and versions[-1:] == [3] and
-          done.objects[len(versions) - 1]["value"] == "three", done)
+          done.objects[len(versions) - 1]["value"] == "three", done, we_ask(LT, "BEP 44 mutable"))
     done, line = put("four", "--cas", "3")
     check(f"{name}: tinybt puts version 4 in place of 3",
           done.code == 0 and line["stored"] >= 4 and line["seq"] == 4, line)

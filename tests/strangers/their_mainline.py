@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 from ed25519 import Key
-from kit import Running, check, objects, say, tinybt, wait
+from kit import Running, check, objects, say, they_ask, tinybt, wait, we_ask
 from network import Node, ask
 from their_items import EXPECTED, codes, differences
 
@@ -34,7 +34,8 @@ def theirs(label):
                for node in nodes)
     check(f"{label}: all of ours keep it", kept == 3, kept)
     line = mainline("get", first, target)
-    check(f"{label}: mainline gets it from ours", line.get("value") == "from mainline", line)
+    check(f"{label}: mainline gets it from ours", line.get("value") == "from mainline", line,
+          they_ask("mainline", "BEP 44 immutable"))
     done = tinybt("get", target, "--bootstrap", first, "--json")
     check(f"{label}: and tinybt", done.code == 0 and done.objects[0]["value"] == "from mainline", done)
     line = mainline("get", first, "7" * 40)
@@ -50,11 +51,13 @@ def theirs(label):
         check(f"{name}: mainline puts version 1 at our nodes", line.get("error", 1) is None, line)
         line = mainline("get", first, key.public.hex(), salt)
         check(f"{name}: mainline gets it from ours",
-              (line.get("value"), line.get("seq")) == ("v" * 990, 1), line)
+              (line.get("value"), line.get("seq")) == ("v" * 990, 1), line,
+              they_ask("mainline", "BEP 44 mutable"))
         line = put("two", 2, 1)
         check(f"{name}: it puts version 2 in place of 1", line.get("error", 1) is None, line)
         line = put("three", 3, 1)
-        check(f"{name}: our 301 is a failed comparison to it", "CAS" in str(line.get("error")), line)
+        check(f"{name}: our 301 is a failed comparison to it", "CAS" in str(line.get("error")), line,
+              they_ask("mainline", "errors"))
         line = put("one", 1)
         check(f"{name}: our 302 is not the most recent to it",
               "most recent" in str(line.get("error")), line)
@@ -87,7 +90,8 @@ def ours(label):
     check(f"{label}: mainline gets it", line.get("value") == "from tinybt", line)
     done = program("get", target)
     check(f"{label}: tinybt gets it back",
-          done.code == 0 and done.objects[0]["value"] == "from tinybt", done)
+          done.code == 0 and done.objects[0]["value"] == "from tinybt", done,
+          we_ask("mainline", "BEP 44 immutable"))
     with tempfile.TemporaryDirectory() as home:
         for salt in ("", "a salt"):
             name = f"{label}: {'with' if salt else 'without'} a salt"
@@ -123,7 +127,8 @@ def turns(name, program, path, salt, entry):
     check(f"{name}: mainline puts version 2 with the same key", line.get("error", 1) is None, line)
     done = program("get", key.public.hex(), *with_salt)
     versions = [line["seq"] for line in done.objects if "seq" in line]
-    check(f"{name}: tinybt gets version 2", versions[-1:] == [2], done)
+    check(f"{name}: tinybt gets version 2", versions[-1:] == [2], done,
+          we_ask("mainline", "BEP 44 mutable"))
     done, line = put("three", "--cas", "2")
     check(f"{name}: tinybt puts version 3 in place of 2",
           done.code == 0 and line["seq"] == 3 and line["stored"] >= 4, line)

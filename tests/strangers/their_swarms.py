@@ -7,7 +7,7 @@ import time
 
 import libtorrent as lt
 
-from kit import check, tinybt, wait
+from kit import check, they_ask, tinybt, wait, we_ask
 from network import Node, alerts, ask, sessions_of, text
 
 SEED = 1
@@ -90,7 +90,8 @@ def scraped(label, sessions, addrs):
 
     line = wait(f"{label}: 3 seeds and 5 downloaders of libtorrent", counts, 60)
     check(f"{label}: tinybt scrape --dht counts {line['seeds']} seeds and {line['downloaders']} "
-          f"downloaders, by {line['filters']} nodes", line["filters"] >= 4, line)
+          f"downloaders, by {line['filters']} nodes", line["filters"] >= 4, line,
+          we_ask("libtorrent", "BEP 33"))
     done = scrape(b"8" * 20, addrs[0])
     check(f"{label}: of an unknown swarm it counts nobody", done.code == 1, done)
 
@@ -103,7 +104,8 @@ def samples(label, node, sessions, addrs):
     ours_id = bytes.fromhex(node.latest()["id"])
     sessions[2].dht_sample_infohashes(node.addr, lt.sha1_hash(ours_id))
     told = next((alert for alert in alerts(sessions[2], lt.dht_sample_infohashes_alert)), None)
-    check(f"{label}: libtorrent gets a sample of our node", told and told.num_samples >= 20)
+    check(f"{label}: libtorrent gets a sample of our node", told and told.num_samples >= 20,
+          shows=they_ask("libtorrent", "BEP 51"))
     seen = {sample.to_bytes() for sample in told.samples}
     check(f"{label}: it is told how many there are ({told.num_infohashes}), and none that is not",
           told.num_infohashes >= 40 and len(seen & hashes) >= 15)
@@ -147,7 +149,8 @@ def crawled(label, sessions, addrs):
     found = hashes_of(done)
     number = done.objects[0]["num"]
     check(f"{label}: tinybt samples a libtorrent node: {len(found)} of {number}",
-          done.code == 0 and len(found) == min(20, number) and len(found & hashes) >= 4, done)
+          done.code == 0 and len(found) == min(20, number) and len(found & hashes) >= 4, done,
+          we_ask("libtorrent", "BEP 51"))
     done = tinybt("crawl", "--bootstrap", entry, "--bind", "127.0.0.1:0", "--json", "--rounds", "1",
                   "--timeout", "60", seconds=90)
     found = hashes_of(done)

@@ -2,15 +2,18 @@
 
 import dataclasses
 import hashlib
+import http.client
+import http.server
 import json
 import shutil
 import socket
+import threading
 import time
 import urllib.parse
 
 from kit import (
     NODE_MODULES, REFUSED, Running, SCRAPED_AT_ONCE, announcer, ask_peers, ask_scrape, at, check,
-    free_port, has_node, is_there, part, raw_announce, skip, start_ours, wait,
+    free_port, has_node, is_there, part, raw_announce, skip, start_ours, wait, we_ask,
 )
 
 
@@ -29,6 +32,13 @@ class Place:
     names_peers: bool
     # Swarms that nobody else asks it about.
     hashes: list
+    tracker: str
+
+    def shows(self, *columns):
+        """What we have seen work there: BEP 41 is in each of our announces over UDP."""
+        kind, sixth = self.url.split(":")[0], "[" in self.url
+        columns = [f"{kind} {column}" for column in columns]
+        return we_ask(self.tracker, *columns, *([f"{kind} IPv6"] if sixth and columns else []))
 
 
 def place(tracker, kind, host, port, words, names_peers=True, bits=8):
@@ -36,7 +46,8 @@ def place(tracker, kind, host, port, words, names_peers=True, bits=8):
     label = f"{tracker}, {kind} IPv{6 if ':' in host else 4}"
     digests = [hashlib.sha1(f"{label} {n}".encode()).digest() for n in range(SCRAPED_AT_ONCE + 1)]
     hashes = [bytes(byte % (1 << bits) for byte in digest).hex() for digest in digests]
-    return Place(label, f"{kind}://{at(host, port)}/announce", words, names_peers, hashes)
+    return Place(label, f"{kind}://{at(host, port)}/announce", words, names_peers, hashes,
+                 tracker)
 
 
 def opentracker(scratch, _hosts):
@@ -135,6 +146,8 @@ def their_trackers(scratch, hosts):
             continue
         for one in places:
             part(one.label, their_tracker, one)
+            if one.url.startswith("http://127") and name == "bittorrent-tracker":
+                part(f"{one.label}, dictionaries", dictionaries, one)
     check(f"at least two trackers that are not ours ran ({answering})", answering >= 2)
 
 
@@ -148,10 +161,12 @@ def their_tracker(label, one):
         line = wait(f"{label}: the {who} announces", lambda: running.tracker("working"), 10,
                     running.lines)
         check(f"{label}: the {who} announce is taken in, with an interval",
-              (line["interval"] or 0) > 0 and line["tracker"] == one.url, line)
+              (line["interval"] or 0) > 0 and line["tracker"] == one.url, line,
+              one.shows(*(["connect", "announce", "BEP 41"] if one.url.startswith("udp")
+                          else ["announce"])))
     counts = ask_scrape(one.url, swarm)
     check(f"{label}: scrape counts both, as leechers",
-          counts.code == 0 and counts.counts == {swarm: (0, 2)}, counts)
+          counts.code == 0 and counts.counts == {swarm: (0, 2)}, counts, one.shows("scrape"))
 
     # They are found.
     found = ask_peers(swarm, one.url)
@@ -160,7 +175,7 @@ def their_tracker(label, one):
     if one.names_peers:
         both = {at(host, 50_001), at(host, 50_002)}
         check(f"{label}: peers finds both, with their ports",
-              found.code == 0 and found.peers >= both, found)
+              found.code == 0 and found.peers >= both, found, one.shows("peers"))
         check(f"{label}: and nobody else, itself neither", found.peers <= both, found.peers - both)
         sources = {line["source"] for line in found.objects if "peer" in line}
         check(f"{label}: and says who named them", sources == {one.url}, sources)
@@ -199,7 +214,39 @@ def their_tracker(label, one):
     check(f"{label}: a refusal is a failure",
           refused.code in (1, 3) and not refused.peers and line.get("state") == "failed", refused)
     check(f"{label}: told as text ({line.get('error')})",
-          line.get("error") and one.words in line["error"], line)
+          line.get("error") and one.words in line["error"], line,
+          # Eight bytes that call themselves an answer to something else are no error message.
+          one.shows("error") if one.words else ())
+
+
+def dictionaries(label, one):
+    """A tracker that is not asked for the compact form: what we ask for is left out on the way."""
+    theirs = urllib.parse.urlsplit(one.url)
+
+    class Passing(http.server.BaseHTTPRequestHandler):
+        bodies = []
+
+        def do_GET(self):
+            ask = http.client.HTTPConnection(theirs.hostname, theirs.port, timeout=5)
+            ask.request("GET", self.path.replace("compact=1", "compact=0"))
+            self.bodies.append(ask.getresponse().read())
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(self.bodies[-1])))
+            self.end_headers()
+            self.wfile.write(self.bodies[-1])
+
+        def log_message(self, *_):
+            pass
+
+    swarm = hashlib.sha1(label.encode()).hexdigest()
+    raw_announce(one.url, [(swarm, 1)])
+    server = http.server.ThreadingHTTPServer((theirs.hostname, 0), Passing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    found = ask_peers(swarm, f"http://{at(*server.server_address)}/announce")
+    check(f"{label}: peers are found in dictionaries", 4_000 in found.ports
+          and any(b"4:port" in body for body in Passing.bodies), (found, Passing.bodies),
+          one.shows("dictionary"))
+    server.shutdown()
 
 
 def no_trackers(label):

@@ -40,8 +40,9 @@ pub struct Config {
     pub destinations_per_minute: Option<u32>,
     /// Answers per second to one source (an IPv4 address, an IPv6 /64). `None`: no limit.
     pub answers: Option<Rate>,
-    /// Bytes of a reply per byte of its question, for sources that have proven nothing: a spoofed
-    /// source must not turn this node into an amplifier. 0: no limit.
+    /// Bytes of a reply to `get_peers` per byte of the question, for sources that have proven
+    /// nothing, and half as many for other methods: a spoofed source must not turn this node into
+    /// an amplifier. Proof is a token of ours in `get`. 0: no limit.
     pub amplification: u8,
     /// How long the sample of stored info-hashes that others are given stays the same (BEP 51):
     /// [`Duration::ZERO`], for a new one each time, to six hours; longer counts as that. What fits

@@ -453,6 +453,11 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
         self.node_of(lookup.home()).into_iter().flat_map(move |node| node.closest(lookup))
     }
 
+    /// As [`Node::named`].
+    pub fn named(&self, lookup: LookupId) -> impl Iterator<Item = (SocketAddr, u8)> + '_ {
+        self.node_of(lookup.home()).into_iter().flat_map(move |node| node.named(lookup))
+    }
+
     /// As [`Node::trace`].
     pub fn trace(&self, lookup: LookupId) -> &[Hop] {
         self.node_of(lookup.home()).map_or(&[], |node| node.trace(lookup))

@@ -2,7 +2,9 @@
 //!
 //! Every network has one vote, its last one, so that a crowd in one place is one voice. An address
 //! is agreed on when at least three networks say so and they are more than half of those heard
-//! lately; the port is the one that most of them name. Knows neither time nor messages.
+//! lately; the port is the one that most of them name. Once there is one, another takes its place
+//! only by three quarters of the votes: a new address makes a new id, and costs the table that was
+//! built around the old one. Knows neither time nor messages.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -72,6 +74,10 @@ impl External {
         let before = self.agreed.map(|agreed| agreed.addr.ip());
         let agreed = self.count()?;
         let changed = before != Some(agreed.addr.ip());
+        let Agreed { votes, of, .. } = agreed;
+        if changed && before.is_some() && u32::from(votes) * 4 < u32::from(of) * 3 {
+            return None;
+        }
         self.agreed = Some(agreed);
         changed.then_some(agreed.addr)
     }

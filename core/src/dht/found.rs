@@ -1,11 +1,18 @@
-//! The peers that one lookup found: each told once, kept packed to know them again.
+//! The peers that one lookup found: each told once, kept packed to know them again, with a set of
+//! those who named it.
+//!
+//! Anybody may name peers that do not exist, and nobody can tell by looking at them. But who takes
+//! part in a swarm tells the eight closest nodes of it, while a liar has himself and his kind: so
+//! the number of networks that named a peer tells them apart. Of eight that are told apart by their
+//! networks a set is a byte; who falls into the same place counts as the same, so it is *at least* so
+//! many.
 //!
 //! Knows no time. When it is full the oldest that was told gives way, so nothing found is lost; a
 //! peer may then be told twice.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
-use crate::contact::Family;
+use crate::contact::{Family, Network};
 use crate::list::List;
 use crate::wire::compact;
 
@@ -28,19 +35,30 @@ impl<L: List<u8>> Found<L> {
         Self { packed, family, oldest: 0, told: 0, dropped: 0 }
     }
 
-    fn len(&self) -> usize {
-        self.packed.len() / self.family.peer_len()
+    /// Bytes that a peer takes: its address, and who named it.
+    pub const fn stride(family: Family) -> usize {
+        family.peer_len() + 1
     }
 
-    /// Takes a peer in. Returns whether it is new.
-    pub fn insert(&mut self, peer: SocketAddr) -> bool {
-        let mut bytes = [0; 18];
-        let stride = self.family.peer_len();
-        let Some(new) = compact::write_peer(&peer, &mut bytes).filter(|len| *len == stride) else {
+    fn len(&self) -> usize {
+        self.packed.len() / Self::stride(self.family)
+    }
+
+    /// Takes a peer in that `namer` told of. Returns whether it is new.
+    pub fn insert(&mut self, peer: SocketAddr, namer: IpAddr) -> bool {
+        let mut bytes = [0; 19];
+        let (len, stride) = (self.family.peer_len(), Self::stride(self.family));
+        if compact::write_peer(&peer, &mut bytes) != Some(len) {
             return false;
-        };
-        let Some(new) = bytes.get(..new) else { return false };
-        if self.packed.chunks_exact(stride).any(|known| known == new) {
+        }
+        if let Some(by) = bytes.get_mut(len) {
+            *by = 1 << Network::of(namer).place(3);
+        }
+        let Some(new) = bytes.get(..stride) else { return false };
+        let all = self.packed.get_mut(..).unwrap_or_default();
+        let mut known = all.chunks_exact_mut(stride).filter_map(|row| row.split_last_mut());
+        if let Some((by, _)) = known.find(|(_, peer)| new.starts_with(peer)) {
+            *by |= new.last().copied().unwrap_or(0);
             return false;
         }
         if self.packed.len() + stride <= self.packed.capacity() {
@@ -66,11 +84,21 @@ impl<L: List<u8>> Found<L> {
         if self.is_told() {
             return None;
         }
-        let stride = self.family.peer_len();
+        let stride = Self::stride(self.family);
         let start = (self.oldest + self.told) % self.len().max(1) * stride;
-        let peer = compact::read_peer(self.packed.get(start..start + stride)?)?;
+        let peer = compact::read_peer(self.packed.get(start..start + self.family.peer_len())?)?;
         self.told += 1;
         Some(peer)
+    }
+
+    /// Every peer that is remembered, and by how many networks it was named: at least so many, at most
+    /// 8.
+    pub fn named(&self) -> impl Iterator<Item = (SocketAddr, u8)> + '_ {
+        let rows = self.packed.chunks_exact(Self::stride(self.family));
+        rows.filter_map(|row| {
+            let (by, peer) = row.split_last()?;
+            Some((compact::read_peer(peer)?, by.count_ones() as u8))
+        })
     }
 
     /// Whether all were told.

@@ -46,6 +46,15 @@ pub(crate) fn judge_item<'a>(query: &Query<'a>, family: Family) -> Option<Verdic
     Some(verdict.unwrap_or_else(|fault| Verdict::Reply(item_fault_reply(fault))))
 }
 
+/// Bytes of a reply per byte of its question for who has proven nothing: `amplification` where
+/// peers are asked for, which take room, half of it elsewhere. 0: no limit.
+pub(crate) fn ratio(verdict: &Verdict<'_>, amplification: u8) -> usize {
+    match verdict {
+        Verdict::Reply(ReplyKind::Peers { .. }) => usize::from(amplification),
+        _ => usize::from(amplification.div_ceil(2)),
+    }
+}
+
 fn try_judge<'a>(
     query: &Query<'a>,
     from: SocketAddr,

@@ -5,8 +5,10 @@
 //! sums over independent points have one whose shape is the sum of theirs, and from its quantiles
 //! comes the interval. A target counts once, by its last lookup. Knows neither time nor messages.
 
+use core::num::NonZeroU64;
+
 use crate::dht::bloom::square_root;
-use crate::id::Id;
+use crate::id::{Distance, Id};
 use crate::limits::{K, SPANS_MAX};
 use crate::list::{List, Spare};
 
@@ -39,6 +41,12 @@ impl Short {
         Self(zeros << 24 | (distance << zeros >> 40) as u32)
     }
 
+    /// The first 32 bits.
+    fn head(self) -> u32 {
+        let (zeros, bits) = (self.0 >> 24, self.0 & 0xff_ffff);
+        (u64::from(bits) << 40 >> zeros.min(63) >> 32) as u32
+    }
+
     /// As a share of the key space.
     fn share(self) -> f64 {
         let (zeros, bits) = (self.0 >> 24, self.0 & 0xff_ffff);
@@ -59,7 +67,33 @@ pub struct NetworkSize {
     pub lookups: u8,
 }
 
+/// How dense the network is around any point, by which a crowd is told from neighbours: whoever wants
+/// to be the closest to a target has ids closer than chance would put anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Density {
+    /// The first 32 bits of the distance within which `K` nodes are to be expected; 0: not known.
+    reach: u32,
+}
+
+impl Density {
+    /// How many nodes are plausible within a distance: three for each that is to be expected, and two.
+    /// Chance puts more around one target of ten, and then it is one more.
+    pub fn most_within(self, distance: Distance) -> usize {
+        let Some(reach) = NonZeroU64::new(u64::from(self.reach)) else { return usize::MAX };
+        let distance = distance.0.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        (2 + 3 * K as u64 * u64::from(distance) / reach) as usize
+    }
+}
+
 impl Census {
+    /// How dense the network is, by the mean of what lookups have seen: one that met a crowd, and saw
+    /// far too little, hardly moves it. Not known before the first has ended.
+    pub fn density(&self) -> Density {
+        let sum: u64 = self.spans.iter().map(|span| u64::from(span.distance.head())).sum();
+        let count = NonZeroU64::new(self.spans.len() as u64);
+        Density { reach: count.map_or(0, |count| (sum / count) as u32) }
+    }
+
     /// Takes in the closest nodes that answered a lookup which ran to its end, closest first.
     ///
     /// `all_answered`: so did everybody else that was asked. If these are few, they are all.

@@ -95,7 +95,7 @@ pub trait Storage: Sized {
 /// ```
 ///
 /// `lookups` includes the node's own when it bootstraps. `hops` are lines of each lookup's trace.
-/// `peers_per_lookup` are of IPv4, 6 bytes each: 96 of them make room for a scrape (BEP 33), 194 for
+/// `peers_per_lookup` are of IPv4, 7 bytes each: 83 of them make room for a scrape (BEP 33), 166 for
 /// an item (BEP 44).
 /// With `scrapes: true` behind `peers_stored` the node also answers scrapes (BEP 33) and samples
 /// (BEP 51), at the cost of the code for it.
@@ -140,7 +140,7 @@ macro_rules! storage {
                 { $lookups },
             >;
             // Bytes of the larger family, 18 a peer, or three IPv4 peers in the place of one.
-            type Found = $crate::heapless::Vec<u8, { $peers_per_lookup * 6 }>;
+            type Found = $crate::heapless::Vec<u8, { $peers_per_lookup * 7 }>;
             type Trace = $crate::heapless::Vec<$crate::dht::Hop, { $hops }>;
             type Asks =
                 $crate::heapless::Vec<$crate::rows::Row<$crate::dht::node::AskRow>, { $asks }>;
@@ -152,7 +152,7 @@ macro_rules! storage {
             type Shunned = $crate::heapless::Vec<$crate::dht::shunned::Shun, { $shunned }>;
             type Sources = $crate::heapless::Vec<$crate::dht::budget::Source, { $sources }>;
 
-            const GATHERED_MAX: usize = $peers_per_lookup * 6;
+            const GATHERED_MAX: usize = $peers_per_lookup * 7;
 
             fn table(
                 &self,
@@ -302,7 +302,7 @@ mod on_the_heap {
             Bounded::by_need(self.lookups)
         }
         fn found(&self, family: Family, least: usize) -> Self::Found {
-            Bounded::new((self.peers_per_lookup * family.peer_len()).max(least))
+            Bounded::new((self.peers_per_lookup * (family.peer_len() + 1)).max(least))
         }
         fn trace(&self) -> Self::Trace {
             Bounded::new(self.hops)

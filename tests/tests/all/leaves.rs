@@ -243,20 +243,36 @@ fn destinations_are_counted_by_the_minute() {
 
 #[test]
 fn a_peer_is_told_once() {
-    let mut found = Found::new(Family::V4, Bounded::new(6 * 4));
+    let mut found = Found::new(Family::V4, Bounded::new(7 * 4));
+    let namer = addr(7).ip();
     for n in [1, 2, 1, 2, 3] {
-        found.insert(addr(n));
+        found.insert(addr(n), namer);
     }
-    assert!(!found.insert("[2001::1]:5".parse().unwrap()), "of the other family");
+    assert!(!found.insert("[2001::1]:5".parse().unwrap(), namer), "of the other family");
     let told: Vec<_> = std::iter::from_fn(|| found.tell()).collect();
     assert_eq!(told, [addr(1), addr(2), addr(3)]);
-    assert!(found.is_told() && !found.insert(addr(2)));
+    assert!(found.is_told() && !found.insert(addr(2), namer));
     // Full: those told give way to those that are not.
     for n in 10..100 {
-        assert!(found.insert(addr(n)));
+        assert!(found.insert(addr(n), namer));
         assert_eq!(found.tell(), Some(addr(n)));
     }
     assert_eq!(found.dropped(), 0);
+}
+
+#[test]
+fn a_peer_is_remembered_with_the_networks_that_named_it() {
+    let mut found = Found::new(Family::V4, Bounded::new(7 * 4));
+    for namer in 0..200u8 {
+        found.insert(addr(1), [66, 6, 6, namer].into());
+        found.insert(addr(2), [66, 6, namer, 1].into());
+        if namer % 50 == 0 {
+            found.insert(addr(3), [66, namer, 6, 1].into());
+        }
+    }
+    let named: Vec<_> = found.named().collect();
+    assert_eq!(named[..2], [(addr(1), 1), (addr(2), 8)], "a /24 is one voice, and eight are many");
+    assert!(named[2].0 == addr(3) && (2..=4).contains(&named[2].1), "{named:?}");
 }
 
 #[test]

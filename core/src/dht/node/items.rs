@@ -5,9 +5,8 @@
 //!
 //! A reply with a value may be longer than others. Who has proven nothing is told more than
 //! amplification allows only so often, all such askers together; beyond that a value that does not
-//! fit stays here, and its sequence number says that there is one. Proof is to be in our routing
-//! table, or to give back in `get` the token of an earlier answer: nobody has to know that, but it
-//! costs who does one question.
+//! fit stays here, and its sequence number says that there is one. Proof is to give back in `get` the
+//! token of an earlier answer: nobody has to know that, but it costs who does one question.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -16,7 +15,7 @@ use rand_core::CryptoRng;
 use crate::dht::item::{Item, ItemError};
 use crate::dht::items::{Change, ItemStore, Stored, weigh};
 use crate::dht::node::Node;
-use crate::dht::node::replies::ClosestNodes;
+use crate::dht::node::replies::{ClosestNodes, spare};
 use crate::dht::node::rows::ReplyKind;
 use crate::dht::signing::CAN_VERIFY;
 use crate::dht::storage::Storage;
@@ -121,11 +120,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         other: Option<&S::Table>,
     ) -> Result<usize, EncodeError> {
         let token = self.tokens.make(now, to.ip(), &InfoHash(target.0));
-        let room = bytes.len().saturating_sub(FRAME);
+        let spare = spare(envelope, want);
+        let room = (bytes.len() + spare).saturating_sub(FRAME);
         let stored = self.items.get(now, target);
         let item_len = stored.map_or(0, |stored| len_of(&told(&stored, seq, room)));
 
-        let left = bytes.len().saturating_sub(item_len);
+        let left = (bytes.len() + spare).saturating_sub(item_len);
         let mut closest = ClosestNodes::default();
         self.closest_to(now, target, want, left, other, &mut closest);
         let (nodes, nodes6) = closest.by_family(self.config.family, want);

@@ -98,6 +98,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     newcomers: Spare<SocketAddr, NEWCOMERS_MAX>,
     /// A newcomer is being asked: one at a time.
     verifying: bool,
+    /// Which it is, counted around: so that what an earlier one does is not taken for its doing.
+    newcomer: u8,
     /// Nodes of the other family that answers told of, for the other node of a pair.
     leaked: Spare<SocketAddr, NEWCOMERS_MAX>,
     /// Ask for nodes of both families (BEP 32), and keep what is told of the other.
@@ -205,6 +207,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             newcomers: Spare::default(),
             verifying: false,
             leaked: Spare::default(),
+            newcomer: 0,
             want_both: false,
             told: None,
             news: Spare::default(),

@@ -92,21 +92,20 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.count_query(query.method);
 
         let newcomers = self.newcomers.len();
-        let sender = query.id().ok().map(|id| Contact { id, addr: from });
-        let known = match sender {
-            // A read-only node is served and forgotten (BEP 43).
-            Some(contact) if !message.read_only => self.meet(now, contact),
-            _ => false,
-        };
-        let (most, known) = match verdict {
+        // A read-only node is served and forgotten (BEP 43).
+        if let Some(id) = query.id().ok().filter(|_| !message.read_only) {
+            self.meet(now, Contact { id, addr: from });
+        }
+        // To be in our table proves nothing: ids and addresses are no secret.
+        let (most, proven) = match verdict {
             Verdict::Reply(ReplyKind::Item { target, .. }) if self.items.keeps() => {
-                (ITEM_REPLY_MAX, known || self.has_token(now, from.ip(), target, query))
+                (ITEM_REPLY_MAX, self.has_token(now, from.ip(), target, query))
             }
-            _ => (REPLY_MAX, known),
+            _ => (REPLY_MAX, false),
         };
-        let room = match usize::from(self.config.amplification) {
+        let room = match respond::ratio(&verdict, self.config.amplification) {
             0 => most,
-            _ if known => most,
+            _ if proven => most,
             ratio => (datagram.len() * ratio).min(most),
         } as u16;
 
@@ -164,15 +163,13 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 
     /// Somebody asked us: known nodes are alive, unknown ones may be worth getting to know.
-    /// Returns whether it is known to be where it says it is.
-    fn meet(&mut self, now: Instant, contact: Contact) -> bool {
+    fn meet(&mut self, now: Instant, contact: Contact) {
         if self.table.asked_us(now, &contact) {
-            return true;
+            return;
         }
         // Nobody we asked lately, whom a NAT would let in: somebody who found us by himself.
         self.reachable |= !self.destinations.knows(now, &contact.addr);
         self.consider(now, contact);
-        false
     }
 
     /// Queues a node that was heard of to be asked, if the table has use for it.
@@ -247,8 +244,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Asker::Search { errand: Errand::Announce, .. } => {
                 self.announce_confirmed(&flight, rtt);
             }
-            Asker::Verify => {
-                self.verifying = false;
+            Asker::Verify(newcomer) => {
+                self.has_verified(newcomer);
                 self.newcomers_from(now, from, response);
             }
             Asker::Upkeep => self.newcomers_from(now, from, response),
@@ -277,7 +274,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Asker::Search { row, errand, hop } => {
                 self.search_refused(now, row, errand, hop, &flight, error.code);
             }
-            Asker::Verify => self.verifying = false,
+            Asker::Verify(newcomer) => self.has_verified(newcomer),
             Asker::Upkeep => {}
         }
         Ok(())

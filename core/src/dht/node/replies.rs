@@ -16,12 +16,15 @@ use crate::dht::storage::Storage;
 use crate::dht::store::PeerStore;
 use crate::dht::table::{Quality, Routing};
 use crate::id::{Id, InfoHash};
-use crate::limits::{K, SAMPLE_INTERVAL_MAX, SAMPLES_MAX};
+use crate::limits::{K, SAMPLE_INTERVAL_MAX, SAMPLES_MAX, TRANSACTION_MAX};
 use crate::time::Instant;
 use crate::wire::krpc::{self, Answer, EncodeError, Envelope, Filters, SampleInfo, Values, Want};
 
 /// What stands around the nodes in a message: ids, token, address, keys.
 const FRAME: usize = 160;
+
+/// What of it is a token and peers, which an answer to `find_node` has none of.
+const TOKEN_AND_VALUES: usize = 25;
 
 /// What two filters add, keys included.
 const FILTERS: usize = 2 * (10 + 256);
@@ -49,7 +52,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         other: Option<&S::Table>,
     ) -> Result<usize, EncodeError> {
         let mut closest = ClosestNodes::default();
-        self.closest_to(now, target, want, bytes.len(), other, &mut closest);
+        let room = bytes.len() + spare(envelope, want) + TOKEN_AND_VALUES;
+        self.closest_to(now, target, want, room, other, &mut closest);
         let (nodes, nodes6) = closest.by_family(self.config.family, want);
         let answer = Answer { id: self.id, nodes, nodes6, ..Answer::default() };
         krpc::encode_response(bytes, envelope, &answer)
@@ -120,10 +124,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             // Never asked for.
             return Err(EncodeError::NoRoom);
         }
-        let room = bytes.len().saturating_sub(SAMPLES_FRAME);
+        let room = bytes.len().saturating_sub(SAMPLES_FRAME) + spare(envelope, want);
         let family = self.config.family;
         let mut closest = ClosestNodes::default();
-        self.closest_to(now, target, want, room, other, &mut closest);
+        // Where there is not room for all, each has half.
+        let half = FRAME + room.saturating_sub(FRAME) / 2;
+        self.closest_to(now, target, want, half, other, &mut closest);
         let (nodes, nodes6) = closest.by_family(family, want);
         let most = (room.saturating_sub(FRAME + closest.len(family)) / 20).min(SAMPLES_MAX);
         let interval = self.config.sample_interval;
@@ -190,6 +196,14 @@ impl ClosestNodes {
         let (v4, v6) = if family == Family::V4 { (own, others) } else { (others, own) };
         (want.v4.then_some(v4), want.v6.then_some(v6))
     }
+}
+
+/// How much shorter than [`FRAME`] it is around this answer: a short transaction, an address of four
+/// bytes, nodes of one family.
+pub(super) fn spare(envelope: &Envelope<'_>, want: Want) -> usize {
+    let is_v4 = envelope.external.is_some_and(|addr| addr.is_ipv4());
+    let short = usize::from(is_v4) + usize::from(!(want.v4 && want.v6));
+    TRANSACTION_MAX.saturating_sub(envelope.transaction.len()) + 12 * short
 }
 
 /// Nodes of one family: our own where both are wanted.

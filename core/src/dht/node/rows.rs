@@ -32,8 +32,8 @@ pub enum Asker {
     },
     /// The routing table's upkeep.
     Upkeep,
-    /// To see whether a newcomer is there.
-    Verify,
+    /// To see whether a newcomer is there: which one, counted around.
+    Verify(u8),
 }
 
 /// What the application was told of last.

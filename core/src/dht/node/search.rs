@@ -183,7 +183,9 @@ impl<S: Storage> SearchRow<S> {
         let is_named = |peer: &SocketAddr| is_contactable(*peer, from.addr.ip());
         let peers = response.values().take(VALUES_TAKEN_MAX).filter(is_named);
         match &mut self.gathered {
-            Gathered::Peers(found) => peers.map(|peer| u16::from(found.insert(peer))).sum(),
+            Gathered::Peers(found) => {
+                peers.map(|peer| u16::from(found.insert(peer, from.addr.ip()))).sum()
+            }
             Gathered::Filters(scraped) if S::GATHERED_MAX >= SCRAPE_GATHERED => {
                 const NONE: &[u8; Bloom::LEN] = &[0; Bloom::LEN];
                 let (seeds, downloaders) = (response.seeds(), response.downloaders());

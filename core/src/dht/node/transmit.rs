@@ -97,7 +97,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             search.lookup.slow(&flight.to, errand);
                         }
                     }
-                    Asker::Verify => self.verifying = false,
+                    Asker::Verify(newcomer) => self.has_verified(newcomer),
                     Asker::Upkeep => {}
                 },
                 Lapse::Silent(flight) => {
@@ -122,7 +122,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             }
                         }
                         // If its patience was so short that it was never slow.
-                        Asker::Verify => self.verifying = false,
+                        Asker::Verify(newcomer) => self.has_verified(newcomer),
                         Asker::Upkeep => {}
                     }
                     // Places to begin are asked again whenever there is need.
@@ -359,8 +359,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             && let Some(newcomer) = List::remove(&mut self.newcomers, 0)
         {
             self.verifying = true;
+            self.newcomer = self.newcomer.wrapping_add(1);
             // Its real id is what it answers with.
-            return self.send(now, buffer, newcomer, None, Asker::Verify, None);
+            let asker = Asker::Verify(self.newcomer);
+            return self.send(now, buffer, newcomer, None, asker, None);
         }
         if self.upkeep_waits() {
             return None;
@@ -370,6 +372,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Upkeep::FindNode { via, target } => (via, Some(target)),
         };
         self.send(now, buffer, contact.addr, Some(contact.id), Asker::Upkeep, target)
+    }
+
+    /// A newcomer has answered or is slow, so the next has its turn. Of one that was slow before this
+    /// says nothing more: else each would make room for two.
+    pub(super) fn has_verified(&mut self, newcomer: u8) {
+        self.verifying &= newcomer != self.newcomer;
     }
 
     /// Sends `find_node` for a target, `ping` where there is none.

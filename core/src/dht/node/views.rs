@@ -77,6 +77,18 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         search.into_iter().flat_map(|search| search.lookup.closest())
     }
 
+    /// The peers that a lookup remembers, each with the number of networks (a /24, a /64) that named
+    /// it: at least so many, at most 8. Liars name peers that do not exist, but there are few of them:
+    /// what several networks name is there, or was. Empty once its row is free.
+    pub fn named(&self, lookup: LookupId) -> impl Iterator<Item = (SocketAddr, u8)> + '_ {
+        let gathered = self.search_of(lookup).map(|search| &search.gathered);
+        let found = gathered.and_then(|gathered| match gathered {
+            Gathered::Peers(found) => Some(found),
+            _ => None,
+        });
+        found.into_iter().flat_map(|found| found.named())
+    }
+
     /// How a lookup went so far, question by question; empty once its row is free.
     pub fn trace(&self, lookup: LookupId) -> &[Hop] {
         self.search_of(lookup).map_or(&[], |search| &search.trace)

@@ -13,7 +13,6 @@ use super::stamp::{Epoch, Lately, Stamp};
 use crate::contact::Contact;
 use crate::id::Id;
 use crate::time::Instant;
-use crate::wire::compact;
 
 /// How a row keeps an address: as it is, or compact.
 pub trait Address: Copy + PartialEq + Debug {
@@ -42,20 +41,37 @@ impl Address for SocketAddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compact<const N: usize>([u8; N]);
 
-impl<const N: usize> Address for Compact<N> {
+impl Address for Compact<6> {
     #[inline]
     fn keep(addr: &SocketAddr) -> Option<Self> {
-        if matches!(addr, SocketAddr::V6(addr) if addr.scope_id() != 0) {
-            return None;
-        }
-        let mut bytes = [0; N];
-        (compact::write_peer(addr, &mut bytes) == Some(N)).then_some(Self(bytes))
+        let SocketAddr::V4(addr) = addr else { return None };
+        let ([a, b, c, d], [high, low]) = (addr.ip().octets(), addr.port().to_be_bytes());
+        Some(Self([a, b, c, d, high, low]))
     }
 
     #[inline]
     fn addr(&self) -> SocketAddr {
-        // Never without: only what was written is read.
-        compact::read_peer(&self.0).unwrap_or(SocketAddr::new([0; 4].into(), 0))
+        let [a, b, c, d, high, low] = self.0;
+        SocketAddr::new([a, b, c, d].into(), u16::from_be_bytes([high, low]))
+    }
+}
+
+impl Address for Compact<18> {
+    #[inline]
+    fn keep(addr: &SocketAddr) -> Option<Self> {
+        let SocketAddr::V6(addr) = addr else { return None };
+        let mut bytes = [0; 18];
+        let (ip, port) = bytes.split_first_chunk_mut()?;
+        *ip = addr.ip().octets();
+        port.copy_from_slice(&addr.port().to_be_bytes());
+        (addr.scope_id() == 0).then_some(Self(bytes))
+    }
+
+    #[inline]
+    fn addr(&self) -> SocketAddr {
+        let (ip, port) = self.0.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+        let port = port.first_chunk().copied().unwrap_or_default();
+        SocketAddr::new((*ip).into(), u16::from_be_bytes(port))
     }
 }
 

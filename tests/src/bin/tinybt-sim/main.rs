@@ -3,6 +3,7 @@
 //! Everything is in virtual time and decided by a seed: the same command prints the same table.
 
 mod growth;
+mod hostile;
 mod lookups;
 mod scale;
 
@@ -28,6 +29,8 @@ enum What {
     Scale(scale::Args),
     /// What a lookup costs in networks of every size
     Growth(growth::Args),
+    /// Attackers, and what still works, with protections switched off one by one
+    Hostile(hostile::Args),
 }
 
 fn main() {
@@ -35,5 +38,6 @@ fn main() {
         What::Lookups(args) => lookups::run(&args),
         What::Scale(args) => scale::run(&args),
         What::Growth(args) => growth::run(&args),
+        What::Hostile(args) => hostile::run(&args),
     }
 }

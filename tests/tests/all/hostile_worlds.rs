@@ -1,0 +1,52 @@
+//! What still works among liars, for a crowded target and in a flood: `cargo sim hostile` prints the
+//! figures that these are bounds of.
+
+use std::time::Duration;
+
+use tinybt_core::Family;
+use tinybt_core::dht::Config;
+use tinybt_tests::hostile::flood;
+use tinybt_tests::hostile::liars::{self, LIES};
+use tinybt_tests::hostile::stage::Villains;
+use tinybt_tests::hostile::votes;
+use tinybt_tests::world::World;
+
+fn world() -> World {
+    World { nodes: 3_000, ..World::default() }
+}
+
+#[test]
+fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
+    for (name, lies) in LIES {
+        let villains = Villains { liars: 100, lies, crowd: None };
+        let f = liars::figures(&world(), villains, 30, &Config::new(Family::V4));
+        assert!(f.ended > 0.999, "{name}: {f:?}");
+        // Invented nodes near the target may fill a shortlist: one lookup of thirty.
+        assert!(f.most >= 0.9 && f.mean >= 0.95, "{name}: {f:?}");
+        assert!(f.sent <= 150.0, "{name}: {f:?}");
+        assert!(f.at_victim <= 10, "{name}: {f:?}");
+    }
+}
+
+#[test]
+fn a_third_of_liars_moves_nobody_elsewhere() {
+    let config = Config::new(Family::V4);
+    let few = votes::belief(&world(), 100, 10, 3, &config);
+    assert_eq!((few.right, few.wrong), (10, 0));
+    assert_eq!(votes::belief(&world(), 300, 10, 3, &config).wrong, 0);
+    assert!(!votes::crowd_wins(2, 3), "a thousand ids of two networks are two voices");
+}
+
+#[test]
+fn a_flood_costs_no_memory_and_lookups_hardly_any_time() {
+    let config = Config::new(Family::V4);
+    let f = flood::figures(&world(), &config, 100_000, Duration::from_micros(100));
+    assert!(f.tally.thrown >= 95_000, "{f:?}");
+    assert_eq!((f.tally.forged, f.tally.stolen), (0, 0), "{f:?}");
+    assert!(f.tally.stored > 100, "{f:?}");
+    assert_eq!(f.found, f.lookups, "{f:?}");
+    assert!(f.flood <= 2.0 * f.peace, "{f:?}");
+    assert!(f.tally.peak <= 40_000, "what the stores hold, and nothing else: {f:?}");
+    // Strangers are asked whether they are there one at a time: a few rows of the 64.
+    assert!(f.in_flight <= 32, "{f:?}");
+}
