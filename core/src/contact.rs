@@ -92,6 +92,12 @@ impl Network {
         (!is_local(ip)).then(|| Network::of(ip))
     }
 
+    /// Whether two networks are of one /16 (IPv4) or /48 (IPv6).
+    pub fn is_beside(self, other: Network) -> bool {
+        let bits = if self.0 >> 63 == 0 { 8 } else { 16 };
+        self.0 >> bits == other.0 >> bits
+    }
+
     /// One of `2^bits` places, for sets that tell networks apart as far as they can.
     pub(crate) fn place(self, bits: u32) -> u32 {
         let mixed = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -34,8 +34,8 @@ pub const TRANSACTION_MAX: usize = 32;
 pub const TOKEN_MAX: usize = 40;
 
 /// Nodes that a lookup keeps in sight: the `K` closest, as many again that may turn out dead, and
-/// the way there.
-pub const SHORTLIST_MAX: usize = 4 * K;
+/// the way there. A few more would change nothing, and cost each lookup a hundred bytes each.
+pub const SHORTLIST_MAX: usize = 3 * K + K / 2;
 
 /// Addresses of unknown id that one lookup begins with.
 pub const SEEDS_MAX: usize = 8;

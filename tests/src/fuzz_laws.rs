@@ -7,7 +7,7 @@ use tinybt_core::dht::crawl::CrawlConfig;
 use tinybt_core::dht::{Config, Rate};
 
 use crate::laws::{Op, check};
-use crate::nodes::addr;
+use crate::nodes::{addr, tiny};
 use crate::subjects::{CrawlSubject, DualSubject, HomesSubject, NodeSubject, addr6};
 
 /// Takes inputs off the front of the bytes: a kind, then what that kind needs.
@@ -57,17 +57,17 @@ pub fn node(data: &[u8]) {
         config.answers = Some(Rate { per_second: 1, burst: 2 });
         config.destinations_per_minute = Some(4);
     }
-    assert_eq!(check(&NodeSubject { config }, &ops(data)), Ok(()));
+    assert_eq!(check(&NodeSubject { config, storage: tiny() }, &ops(data)), Ok(()));
 }
 
 /// Both families as one machine keep the laws.
 pub fn dual(data: &[u8]) {
-    assert_eq!(check(&DualSubject, &ops(data)), Ok(()));
+    assert_eq!(check(&DualSubject { storage: tiny() }, &ops(data)), Ok(()));
 }
 
 /// Several addresses of both families as one machine keep the laws.
 pub fn homes(data: &[u8]) {
-    assert_eq!(check(&HomesSubject, &ops(data)), Ok(()));
+    assert_eq!(check(&HomesSubject { storage: tiny() }, &ops(data)), Ok(()));
 }
 
 /// A crawler keeps the laws whatever comes. The first byte says how many may be known.
@@ -78,5 +78,5 @@ pub fn crawler(data: &[u8]) {
     config.in_flight = usize::from(switches % 8);
     config.hashes = usize::from(switches / 2);
     config.forever = switches & 1 != 0;
-    assert_eq!(check(&CrawlSubject { config }, &ops(data)), Ok(()));
+    assert_eq!(check(&CrawlSubject { config, storage: tiny() }, &ops(data)), Ok(()));
 }

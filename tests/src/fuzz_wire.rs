@@ -18,15 +18,16 @@ use tinybt_core::wire::krpc::{
 ///
 /// # Errors
 ///
-/// What the reader says, and [`None`] within for a number that does not fit.
+/// What the reader says, and [`None`] within for a number that does not fit, there or here: they
+/// refuse the least of 64 bits.
 pub fn tree(reader: &mut Reader<'_>) -> Result<Option<Value>, Error> {
     Ok(match reader.kind()? {
         Kind::Integer => {
             let mut ahead = *reader;
             reader.skip()?;
             match ahead.integer() {
-                Ok(number) => Some(Value::from(number)),
-                Err(_) => None,
+                Ok(number) if number > i64::MIN => Some(Value::from(number)),
+                _ => None,
             }
         }
         Kind::String => Some(Value::ByteStr(ByteString::from(reader.string()?))),

@@ -33,15 +33,41 @@ pub fn small() -> Heap {
     }
 }
 
+/// Hardly any rows: cheap to make, and full after a few datagrams.
+pub fn tiny() -> Heap {
+    Heap {
+        lookups: 4,
+        in_flight: 20,
+        asks: 2,
+        questions: 1,
+        replies: 2,
+        buckets: 4,
+        peers_per_lookup: 8,
+        hops: 4,
+        peers_stored: PeerMapLimits { swarms: 3, peers_per_swarm: 4, peers: 8 },
+        items_stored: ItemMapLimits { items: 3, bytes: 2_000 },
+        shunned: 4,
+        sources: 8,
+    }
+}
+
 /// A node for a network where all trust each other.
 pub fn node(seed: u64, config: Config) -> TestNode {
     Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed))
 }
 
-/// The `index`th address of a virtual network, each in a network of its own.
+/// The `index`th address of a virtual network, each in a network of its own, and neighbours in number
+/// far apart, as nodes on the internet are.
 pub fn addr(index: usize) -> SocketAddr {
     let index = index as u32 + 1;
-    SocketAddr::from(([20 + (index >> 16) as u8, (index >> 8) as u8, index as u8, 7], 6881))
+    SocketAddr::from(([20 + (index >> 16) as u8, index as u8, (index >> 8) as u8, 7], 6881))
+}
+
+/// Which of these addresses it is.
+pub fn index(addr: SocketAddr) -> usize {
+    let std::net::IpAddr::V4(ip) = addr.ip() else { panic!("{addr} is none of these") };
+    let [a, c, b, _] = ip.octets().map(usize::from);
+    ((a - 20) << 16 | b << 8 | c) - 1
 }
 
 /// The id of the `index`th node.

@@ -12,32 +12,39 @@ use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Filters, SampleInfo,
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine};
 
 use crate::laws::Subject;
-use crate::nodes::{TestNode, addr, small};
+use crate::nodes::{TestNode, addr};
 
 /// A node that begins at two addresses.
 #[derive(Clone, Debug)]
 pub struct NodeSubject {
     /// How it behaves.
     pub config: Config,
+    /// What it has room for, as all subjects.
+    pub storage: Heap,
 }
 
 /// Both families as one machine.
 #[derive(Clone, Debug)]
-pub struct DualSubject;
+pub struct DualSubject {
+    pub storage: Heap,
+}
 
 /// Three addresses of one family and two of the other.
 #[derive(Clone, Debug)]
-pub struct HomesSubject;
+pub struct HomesSubject {
+    pub storage: Heap,
+}
 
 /// A crawler whose node the application uses as well.
 #[derive(Clone, Debug)]
 pub struct CrawlSubject {
     /// How it behaves.
     pub config: CrawlConfig,
+    pub storage: Heap,
 }
 
-fn make(config: Config, seed: u64) -> TestNode {
-    let mut node = Node::new(config, small(), ChaCha8Rng::seed_from_u64(seed));
+fn make(config: Config, storage: Heap, seed: u64) -> TestNode {
+    let mut node = Node::new(config, storage, ChaCha8Rng::seed_from_u64(seed));
     match node.config().family {
         Family::V4 => [0, 1].map(|index| node.add_source(addr(index))),
         Family::V6 => [0, 1].map(|index| node.add_source(addr6(index))),
@@ -132,7 +139,7 @@ impl Subject for NodeSubject {
     const ROWS: usize = 64 + 8 + 2;
 
     fn make(&self) -> TestNode {
-        make(self.config.clone(), 7)
+        make(self.config.clone(), self.storage, 7)
     }
 
     fn command(&self, node: &mut TestNode, now: Instant, which: u8) -> Option<String> {
@@ -177,14 +184,14 @@ impl Subject for DualSubject {
     const ROWS: usize = 2 * (64 + 8 + 2);
 
     fn make(&self) -> Self::Machine {
-        let v4 = make(Config::new(Family::V4), 8);
-        Dual::new(Some(v4), Some(make(Config::new(Family::V6), 9)))
+        let v4 = make(Config::new(Family::V4), self.storage, 8);
+        Dual::new(Some(v4), Some(make(Config::new(Family::V6), self.storage, 9)))
     }
 
     fn command(&self, dual: &mut Self::Machine, now: Instant, which: u8) -> Option<String> {
         let family = if which & 8 == 0 { Family::V4 } else { Family::V6 };
         let node = dual.node_mut(family)?;
-        NodeSubject { config: Config::new(family) }.command(node, now, which)
+        NodeSubject { config: Config::new(family), storage: self.storage }.command(node, now, which)
     }
 
     fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<String> {
@@ -205,10 +212,11 @@ impl Subject for HomesSubject {
         for (local, seed) in self.locals().into_iter().zip(10..) {
             let mut config = Config::new(Family::of(&local));
             config.foreign_methods = true;
-            let mut node = make(config, seed);
+            let mut node = make(config, self.storage, seed);
             if seed % 2 == 0 {
                 // Some begin with what others lend them.
-                node = Node::new(node.config().clone(), small(), ChaCha8Rng::seed_from_u64(seed));
+                let random = ChaCha8Rng::seed_from_u64(seed);
+                node = Node::new(node.config().clone(), self.storage, random);
             }
             let added = dual.add(Instant::from_secs(1_000), local, node);
             assert!(added.is_ok(), "{added:?}");
@@ -270,7 +278,7 @@ impl Subject for CrawlSubject {
     const ROWS: usize = 64 + 8 + 2;
 
     fn make(&self) -> Self::Machine {
-        let node = make(Config::new(Family::V4), 10);
+        let node = make(Config::new(Family::V4), self.storage, 10);
         Crawler::new(self.config.clone(), node, ChaCha8Rng::seed_from_u64(11))
     }
 
@@ -283,7 +291,8 @@ impl Subject for CrawlSubject {
             let _ = crawler.restore(now, &saved);
             return None;
         }
-        NodeSubject { config: Config::new(Family::V4) }.command(&mut crawler.node, now, which)
+        let subject = NodeSubject { config: Config::new(Family::V4), storage: self.storage };
+        subject.command(&mut crawler.node, now, which)
     }
 
     fn ends(&self, event: &crawl::Event) -> Option<String> {

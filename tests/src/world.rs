@@ -10,17 +10,19 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
+use tinybt_core::dht::table::Routing;
 use tinybt_core::dht::{Config, Event, Port};
 use tinybt_core::limits::DATAGRAM_MAX;
 use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Values};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine, Step, buffer};
 
 use crate::net::{Delay, mix, uniform};
-use crate::nodes::{TestNode, addr, id, node};
+use crate::nodes::{TestNode, addr, id, index, node};
 
 /// What the world is like. Shares are in thousandths.
 #[derive(Clone, Debug)]
@@ -39,8 +41,13 @@ pub struct World {
     pub peers: usize,
     /// Of these, held by each of the eight.
     pub held: u32,
-    /// Where each node is: on real sockets it has to be a loopback.
-    pub addr: fn(usize) -> SocketAddr,
+}
+
+impl World {
+    /// More nodes are dead, more contacts stale, more datagrams lost.
+    pub fn harder() -> Self {
+        Self { dead: 300, stale: 220, loss: 50, ..Self::default() }
+    }
 }
 
 impl Default for World {
@@ -56,7 +63,6 @@ impl Default for World {
             },
             peers: 50,
             held: 600,
-            addr,
         }
     }
 }
@@ -86,83 +92,94 @@ pub struct Result {
     pub floor_done: f64,
 }
 
+/// Who is in a world: shared by any number of targets.
+pub struct Population {
+    /// In order, so the index of a node is its rank.
+    ids: Vec<Id>,
+    alive: Vec<bool>,
+    /// Ranks of the living, in order.
+    living: Vec<u32>,
+    dead: Vec<u32>,
+}
+
+impl Population {
+    /// As many nodes as the world is to have.
+    pub fn new(world: &World, seed: u64) -> Self {
+        let mut ids: Vec<Id> = (0..world.nodes).map(|index| id(seed, index)).collect();
+        ids.sort_unstable();
+        let lives = |index| mix(seed, &[index as u64, 11]) % 1_000 >= u64::from(world.dead);
+        let alive: Vec<bool> = (0..world.nodes).map(lives).collect();
+        let all = 0..world.nodes as u32;
+        let (living, dead) = all.partition(|index| alive[*index as usize]);
+        Self { ids, alive, living, dead }
+    }
+
+    /// Of these ranks, those of nodes that share exactly `bits` bits with `own`.
+    fn beside<'a>(&self, ranks: &'a [u32], own: Id, bits: usize) -> &'a [u32] {
+        let mut other = own;
+        other.0[bits / 8] ^= 0x80 >> (bits % 8);
+        self.sharing(ranks, other, bits + 1)
+    }
+
+    /// Of these ranks, those of nodes that share at least `bits` bits with `point`.
+    fn sharing<'a>(&self, ranks: &'a [u32], point: Id, bits: usize) -> &'a [u32] {
+        let (mut low, mut high) = (point, point);
+        for position in bits..160 {
+            low.0[position / 8] &= !(0x80 >> (position % 8));
+            high.0[position / 8] |= 0x80 >> (position % 8);
+        }
+        let from = ranks.partition_point(|rank| self.ids[*rank as usize] < low);
+        let to = ranks.partition_point(|rank| self.ids[*rank as usize] <= high);
+        &ranks[from..to]
+    }
+
+    /// The eight living nodes closest to a point.
+    fn closest(&self, point: Id) -> Vec<usize> {
+        let around = |bits| self.sharing(&self.living, point, bits);
+        let bits = (0..40).rev().find(|bits| around(*bits).len() >= 8).unwrap_or(0);
+        let mut closest: Vec<usize> = around(bits).iter().map(|rank| *rank as usize).collect();
+        closest.sort_by_key(|index| self.ids[*index].distance(point));
+        closest.truncate(8);
+        closest
+    }
+}
+
 /// A world with a target and the truth about it.
 pub struct Made<'a> {
     world: &'a World,
     seed: u64,
     /// What is looked for.
     pub target: Id,
-    /// Sorted by id, with the index that gives the address.
-    living: Vec<(Id, usize)>,
-    dead: Vec<(Id, usize)>,
-    by_addr: HashMap<SocketAddr, usize>,
-    ids: Vec<Id>,
-    alive: Vec<bool>,
+    who: Rc<Population>,
     /// The eight closest living nodes.
     pub truth: Vec<usize>,
     answers: std::cell::RefCell<HashMap<(usize, Id), Vec<usize>>>,
 }
 
 impl<'a> Made<'a> {
-    /// With a target of the seed's.
+    /// With a target and nodes of the seed's.
     pub fn new(world: &'a World, seed: u64) -> Self {
         Self::around(world, seed, id(seed, usize::MAX))
     }
 
     /// With this target.
     pub fn around(world: &'a World, seed: u64, target: Id) -> Self {
-        let ids: Vec<Id> = (0..world.nodes).map(|index| id(seed, index)).collect();
-        let alive: Vec<bool> = (0..world.nodes)
-            .map(|index| mix(seed, &[index as u64, 11]) % 1_000 >= u64::from(world.dead))
-            .collect();
-        let sorted = |wanted: bool| {
-            let mut nodes: Vec<_> = (0..world.nodes)
-                .filter(|index| alive[*index] == wanted)
-                .map(|index| (ids[index], index))
-                .collect();
-            nodes.sort_unstable();
-            nodes
-        };
-        let (living, dead) = (sorted(true), sorted(false));
-        let mut truth: Vec<usize> = living.iter().map(|(_, index)| *index).collect();
-        truth.sort_by_key(|index| ids[*index].distance(target));
-        truth.truncate(8);
-        let by_addr = (0..world.nodes).map(|index| ((world.addr)(index), index)).collect();
-        Self {
-            world,
-            seed,
-            target,
-            living,
-            dead,
-            by_addr,
-            ids,
-            alive,
-            truth,
-            answers: Default::default(),
-        }
+        Self::among(world, Rc::new(Population::new(world, seed)), seed, target)
     }
 
-    /// Nodes of a sorted list that share exactly `bits` bits with `own`.
-    fn range(list: &[(Id, usize)], own: Id, bits: usize) -> &[(Id, usize)] {
-        let mut low = own;
-        let (byte, mask) = (bits / 8, 0x80u8 >> (bits % 8));
-        low.0[byte] ^= mask;
-        let mut high = low;
-        for position in bits + 1..160 {
-            low.0[position / 8] &= !(0x80 >> (position % 8));
-            high.0[position / 8] |= 0x80 >> (position % 8);
-        }
-        let from = list.partition_point(|(id, _)| *id < low);
-        let to = list.partition_point(|(id, _)| *id <= high);
-        &list[from..to]
+    /// With this target, among nodes that other worlds have as well. Who knows whom, how far they
+    /// are and where to begin is the seed's.
+    pub fn among(world: &'a World, who: Rc<Population>, seed: u64, target: Id) -> Self {
+        let truth = who.closest(target);
+        Self { world, seed, target, who, truth, answers: Default::default() }
     }
 
     /// What a node would tell when asked for a target: the eight closest it knows.
-    fn tells(&self, node: usize, target: Id) -> Vec<usize> {
+    pub fn tells(&self, node: usize, target: Id) -> Vec<usize> {
         if let Some(known) = self.answers.borrow().get(&(node, target)) {
             return known.clone();
         }
-        let own = self.ids[node];
+        let own = self.who.ids[node];
         let mut known = Vec::new();
         let home = own.distance(target).leading_zeros() as usize;
         for bits in (home..40).chain((0..home).rev()) {
@@ -171,32 +188,37 @@ impl<'a> Made<'a> {
             }
             self.bucket(node, own, bits, &mut known);
         }
-        known.sort_by_key(|index| self.ids[*index].distance(target));
+        known.sort_by_key(|index| self.who.ids[*index].distance(target));
         known.truncate(8);
         self.answers.borrow_mut().insert((node, target), known.clone());
         known
     }
 
     fn bucket(&self, node: usize, own: Id, bits: usize, known: &mut Vec<usize>) {
-        let living = Self::range(&self.living, own, bits);
-        let dead = Self::range(&self.dead, own, bits);
-        let mut random = ChaCha8Rng::seed_from_u64(mix(self.seed, &[node as u64, bits as u64, 3]));
-        let mut pick = |list: &[(Id, usize)], count: usize, into: &mut Vec<usize>| {
-            let mut left: Vec<usize> = list.iter().map(|(_, index)| *index).collect();
-            for _ in 0..count.min(left.len()) {
-                let at = random.next_u32() as usize % left.len();
-                into.push(left.swap_remove(at));
-            }
+        let living = self.who.beside(&self.who.living, own, bits);
+        let dead = self.who.beside(&self.who.dead, own, bits);
+        if living.is_empty() && dead.is_empty() {
+            return;
+        }
+        let (mut draws, bucket) = (0, mix(self.seed, &[node as u64, bits as u64]));
+        let mut draw = || {
+            draws += 1;
+            mix(bucket, &[draws])
         };
         // Each of eight places is stale with the given chance.
-        let mut stale = 0;
-        let mut dice = ChaCha8Rng::seed_from_u64(mix(self.seed, &[node as u64, bits as u64, 4]));
-        for _ in 0..8 {
-            stale += usize::from(dice.next_u32() % 1_000 < self.world.stale);
-        }
-        let fresh = 8 - stale;
-        pick(living, fresh, known);
-        pick(dead, stale, known);
+        let stale = (0..8).filter(|_| draw() % 1_000 < u64::from(self.world.stale)).count();
+        let mut pick = |ranks: &[u32], count: usize| {
+            let mut places: Vec<usize> = Vec::with_capacity(8);
+            while places.len() < count.min(ranks.len()) {
+                let place = draw() as usize % ranks.len();
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+            known.extend(places.iter().map(|place| ranks[*place] as usize));
+        };
+        pick(living, 8 - stale);
+        pick(dead, stale);
     }
 
     /// The round trip to a node, the same wherever its address is.
@@ -221,22 +243,24 @@ impl<'a> Made<'a> {
 
     /// How many nodes live.
     pub fn living(&self) -> usize {
-        self.living.len()
+        self.who.living.len()
     }
 
     /// Where a searcher may begin.
     pub fn bootstrap(&self) -> Vec<usize> {
         (0..4)
-            .map(|n| self.living[mix(self.seed, &[n, 6]) as usize % self.living.len()].1)
+            .map(|n| {
+                self.who.living[mix(self.seed, &[n, 6]) as usize % self.who.living.len()] as usize
+            })
             .collect()
     }
 
     /// Milliseconds to the first peer and to the last of the eight, for the all-knowing.
-    pub fn floor(&self) -> (f64, f64) {
+    pub fn floor(&self, begin: &[usize]) -> (f64, f64) {
         let mut done: BTreeMap<usize, Duration> = BTreeMap::new();
         let mut queue: BinaryHeap<Reverse<(Duration, usize)>> = BinaryHeap::new();
         let mut seen: HashMap<usize, Duration> = HashMap::new();
-        for node in self.bootstrap() {
+        for &node in begin {
             queue.push(Reverse((self.rtt(node), node)));
         }
         let mut first = None;
@@ -253,7 +277,7 @@ impl<'a> Made<'a> {
             }
             for told in self.tells(node, self.target) {
                 let then = at + self.rtt(told);
-                if self.alive[told] && seen.get(&told).is_none_or(|known| then < *known) {
+                if self.who.alive[told] && seen.get(&told).is_none_or(|known| then < *known) {
                     seen.insert(told, then);
                     queue.push(Reverse((then, told)));
                 }
@@ -276,36 +300,66 @@ pub enum Errand {
     Announce,
 }
 
-/// Runs one search of a node that knows nothing but four places to begin with.
-pub fn cold(world: &World, seed: u64, errand: Errand) -> Result {
-    let config = Config::new(Family::V4);
-    run(world, seed, errand, node(mix(seed, &[1]), config), true)
+/// Whom the searcher knows when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Four places to begin with.
+    Cold,
+    /// Those that it got to know in this many lookups for other targets.
+    Warm(u64),
 }
 
-fn run(world: &World, seed: u64, errand: Errand, mut node: TestNode, begin: bool) -> Result {
-    let made = Made::new(world, seed);
-    let start = Instant::from_secs(1_000);
-    if begin {
-        for source in made.bootstrap() {
-            node.add_source((world.addr)(source));
-        }
+/// How long a searcher rests between one lookup and the next.
+const REST: Duration = Duration::from_secs(30);
+
+/// Runs one search among these nodes.
+pub fn search(
+    world: &World,
+    who: &Rc<Population>,
+    seed: u64,
+    errand: Errand,
+    start: Start,
+) -> Result {
+    let mut node = node(mix(seed, &[1]), Config::new(Family::V4));
+    let target = |nth: u64| id(mix(seed, &[nth]), usize::MAX);
+    let made = Made::among(world, who.clone(), seed, target(0));
+    let mut now = Instant::from_secs(1_000);
+    for source in made.bootstrap() {
+        node.add_source(addr(source));
     }
+    let mut begin = made.bootstrap();
+    if let Start::Warm(before) = start {
+        for nth in 1..=before {
+            let made = Made::among(world, who.clone(), seed, target(nth));
+            look(&made, &mut node, now, Errand::Look);
+            let until = now + REST;
+            made.drive(&mut node, now, &mut Rest { made: &made, until });
+            now = until;
+        }
+        begin.clear();
+        node.table().for_each(&mut |entry| begin.push(index(entry.contact.addr)));
+    }
+    let (floor_first, floor_done) = made.floor(&begin);
+    Result { floor_first, floor_done, ..look(&made, &mut node, now, errand) }
+}
+
+/// Lets a node search.
+fn look(made: &Made<'_>, node: &mut TestNode, start: Instant, errand: Errand) -> Result {
     let info_hash = InfoHash(made.target.0);
     match errand {
         Errand::Look => node.get_peers(start, info_hash).unwrap(),
         Errand::Announce => node.announce(start, info_hash, Port::Number(7)).unwrap(),
     };
-    let (floor_first, floor_done) = made.floor();
-    let result = Result { floor_first, floor_done, ..Result::default() };
     let (stored, told) = (HashSet::new(), HashSet::new());
-    let mut peers = Peers { made: &made, start, result, count: 0, stored, told };
-    let traffic = made.drive(&mut node, start, &mut peers);
+    let result = Result::default();
+    let mut peers = Peers { made, start, result, count: 0, stored, told };
+    let traffic = made.drive(node, start, &mut peers);
     let Peers { mut result, stored, told, .. } = peers;
     let of_truth = |nodes: &HashSet<usize>| {
         made.truth.iter().filter(|node| nodes.contains(node)).count() as f64
     };
-    result.sent = traffic.sent as f64;
-    result.received = traffic.received as f64;
+    result.sent = f64::from(traffic.sent);
+    result.received = f64::from(traffic.received);
     result.answered = of_truth(&traffic.answered);
     result.stored = of_truth(&stored);
     result.announced_to = told.len() as f64;
@@ -319,6 +373,11 @@ pub trait Play {
 
     /// What a node answers.
     fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8>;
+
+    /// When the play ends, if nothing ends it before.
+    fn until(&self) -> Option<Instant> {
+        None
+    }
 
     /// The searcher tells something. Whether that is the end.
     fn hear(&mut self, now: Instant, searcher: &mut TestNode, event: Event) -> bool;
@@ -349,10 +408,10 @@ impl Made<'_> {
                 match searcher.step(now, &mut buffer) {
                     Step::Send(transmit) => {
                         traffic.sent += 1;
-                        let to = self.by_addr[&transmit.to];
+                        let to = index(transmit.to);
                         let query = &buffer[..transmit.len];
                         play.sent(to, query);
-                        if !self.alive[to] || lost(&mut random) {
+                        if !self.who.alive[to] || lost(&mut random) {
                             continue;
                         }
                         let reply = play.reply(to, query);
@@ -369,6 +428,10 @@ impl Made<'_> {
                 }
             };
             let arrival = queue.peek().map(|Reverse((at, _))| *at);
+            let next = arrival.into_iter().chain(deadline).min();
+            if play.until().is_some_and(|until| next.is_none_or(|next| next > until)) {
+                return traffic;
+            }
             match (arrival, deadline) {
                 (Some(at), deadline) if deadline.is_none_or(|deadline| at <= deadline) => {
                     now = at;
@@ -376,7 +439,7 @@ impl Made<'_> {
                     let Some((from, bytes)) = flying.remove(&serial) else { continue };
                     traffic.received += 1;
                     if searcher.handle_datagram(now, from, &bytes).is_ok() {
-                        traffic.answered.insert(self.by_addr[&from]);
+                        traffic.answered.insert(index(from));
                     }
                 }
                 (_, Some(at)) => now = at,
@@ -388,22 +451,18 @@ impl Made<'_> {
 
     /// The contacts that a node would tell.
     pub fn contacts(&self, node: usize) -> Vec<Contact> {
-        self.contacts_near(node, self.target)
+        let contact = |index: usize| Contact { id: self.id(index), addr: addr(index) };
+        self.tells(node, self.target).into_iter().map(contact).collect()
     }
 
-    /// Those that it would tell to whoever looks for something else.
-    pub fn contacts_near(&self, node: usize, target: Id) -> Vec<Contact> {
-        self.tells(node, target).into_iter().map(|index| self.contact(index)).collect()
+    /// Who a node is.
+    pub fn id(&self, node: usize) -> Id {
+        self.who.ids[node]
     }
 
-    /// Who a node is, and where.
-    pub fn contact(&self, node: usize) -> Contact {
-        Contact { id: self.ids[node], addr: (self.world.addr)(node) }
-    }
-
-    /// The living node at an address.
-    pub fn living_at(&self, addr: SocketAddr) -> Option<usize> {
-        self.by_addr.get(&addr).copied().filter(|node| self.alive[*node])
+    /// Whether there is such a node, and it lives.
+    pub fn is_alive(&self, node: usize) -> bool {
+        self.who.alive.get(node).is_some_and(|alive| *alive)
     }
 
     /// An answer of a node to a query, with its id.
@@ -414,11 +473,62 @@ impl Made<'_> {
             read_only: false,
             external: Some(SocketAddr::from(([9, 9, 9, 9], 9))),
         };
-        let answer = Answer { id: self.ids[node], ..*answer };
+        let answer = Answer { id: self.who.ids[node], ..*answer };
         let mut bytes = vec![0; 2 * DATAGRAM_MAX];
         let len = krpc::encode_response(&mut bytes, &envelope, &answer).expect("it fits");
         bytes.truncate(len);
         bytes
+    }
+}
+
+impl Made<'_> {
+    /// What a node answers to one who looks for peers.
+    fn answer(&self, node: usize, query: &[u8]) -> Vec<u8> {
+        let message = krpc::decode(query).expect("our own queries are well-formed");
+        let Body::Query(asked) = &message.body else { panic!("a searcher only asks") };
+        let packed = self.holds(node);
+        let token = (node as u32).to_be_bytes();
+        if asked.method == b"announce_peer" {
+            assert_eq!(asked.token(), Ok(&token[..]));
+        }
+        // Upkeep asks for other targets as well.
+        let other = asked.target().ok().filter(|target| *target != self.target);
+        let other =
+            other.map(|target| Made::among(self.world, self.who.clone(), self.seed, target));
+        let nodes = other.as_ref().unwrap_or(self).contacts(node);
+        let mut answer = Answer::default();
+        match asked.method {
+            b"find_node" => answer.nodes = Some(&nodes),
+            b"get_peers" => {
+                answer.nodes = Some(&nodes);
+                answer.token = Some(&token);
+                if !packed.is_empty() {
+                    answer.values = Some(Values { family: Family::V4, packed: [&packed, &[]] });
+                }
+            }
+            _ => {}
+        }
+        self.encode(node, &message, &answer)
+    }
+}
+
+/// Nobody is looked for: the searcher's own upkeep has its time.
+struct Rest<'a> {
+    made: &'a Made<'a>,
+    until: Instant,
+}
+
+impl Play for Rest<'_> {
+    fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8> {
+        self.made.answer(node, query)
+    }
+
+    fn until(&self) -> Option<Instant> {
+        Some(self.until)
+    }
+
+    fn hear(&mut self, _: Instant, _: &mut TestNode, _: Event) -> bool {
+        false
     }
 }
 
@@ -440,28 +550,10 @@ impl Play for Peers<'_> {
     }
 
     fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8> {
-        let message = krpc::decode(query).expect("our own queries are well-formed");
-        let Body::Query(asked) = &message.body else { panic!("a searcher only asks") };
-        let packed = self.made.holds(node);
-        let token = (node as u32).to_be_bytes();
-        if asked.method == b"announce_peer" {
-            assert_eq!(asked.token(), Ok(&token[..]));
+        if query.windows(15).any(|w| w == b"13:announce_pee") {
             self.stored.insert(node);
         }
-        let nodes = self.made.contacts(node);
-        let mut answer = Answer::default();
-        match asked.method {
-            b"find_node" => answer.nodes = Some(&nodes),
-            b"get_peers" => {
-                answer.nodes = Some(&nodes);
-                answer.token = Some(&token);
-                if !packed.is_empty() {
-                    answer.values = Some(Values { family: Family::V4, packed: [&packed, &[]] });
-                }
-            }
-            _ => {}
-        }
-        self.made.encode(node, &message, &answer)
+        self.made.answer(node, query)
     }
 
     fn hear(&mut self, now: Instant, _: &mut TestNode, event: Event) -> bool {
@@ -486,11 +578,16 @@ impl Play for Peers<'_> {
     }
 }
 
-/// The median of one figure over many results.
-pub fn median(results: &[Result], figure: impl Fn(&Result) -> f64) -> f64 {
+/// What so many thousandths of the results do not exceed in one figure.
+pub fn quantile(results: &[Result], thousandths: usize, figure: impl Fn(&Result) -> f64) -> f64 {
     let mut values: Vec<f64> = results.iter().map(figure).collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values[(values.len() * thousandths / 1_000).min(values.len() - 1)]
+}
+
+/// The median of one figure over many results.
+pub fn median(results: &[Result], figure: impl Fn(&Result) -> f64) -> f64 {
+    quantile(results, 500, figure)
 }
 
 /// The mean of one figure over many results.
@@ -498,24 +595,41 @@ pub fn mean(results: &[Result], figure: impl Fn(&Result) -> f64) -> f64 {
     results.iter().map(figure).sum::<f64>() / results.len() as f64
 }
 
-/// A table of figures over `runs` seeds.
-pub fn table(world: &World, runs: u64, errand: Errand) -> (Vec<Result>, String) {
-    let results: Vec<Result> = (0..runs).map(|seed| cold(world, 1_000 + seed, errand)).collect();
-    let m = |figure: fn(&Result) -> f64| median(&results, figure);
-    let text = format!(
-        "first {:.0} ms ({:.2} of the floor), 90 % {:.0} ms, done {:.0} ms ({:.2} of the floor {:.0} \
-         ms), sent {:.0}, received {:.0}, of the true 8 answered {:.2} and stored {:.2}, told {:.1}",
-        m(|r| r.first),
-        m(|r| r.first / r.floor_first),
-        m(|r| r.most),
-        m(|r| r.done),
-        m(|r| r.done / r.floor_done),
-        m(|r| r.floor_done),
-        m(|r| r.sent),
-        m(|r| r.received),
-        mean(&results, |r| r.answered),
-        mean(&results, |r| r.stored),
-        mean(&results, |r| r.announced_to),
-    );
-    (results, text)
+/// Searches over `runs` seeds.
+pub fn searches(world: &World, runs: u64, errand: Errand, start: Start) -> Vec<Result> {
+    let who = Rc::new(Population::new(world, 1));
+    (0..runs).map(|seed| search(world, &who, 1_000 + seed, errand, start)).collect()
+}
+
+/// What [`row`] has in its columns.
+pub const HEAD: &str = "\
+| | first, ms | of the floor | 90th | done, ms | of the floor | 90th | sent + received | 90th \
+| of the 8 answered | stored | told |
+|---|---|---|---|---|---|---|---|---|---|---|---|";
+
+/// A row of a table: medians and 90th percentiles, means of what the eight did. Of the floor are the
+/// ratio of the medians and the median of the ratios.
+pub fn row(name: &str, results: &[Result]) -> String {
+    type Figure = fn(&Result) -> f64;
+    let times = |figure: Figure, floor: Figure| {
+        format!(
+            "{:.0} | {:.2}, {:.2} | {:.0}",
+            median(results, figure),
+            median(results, figure) / median(results, floor),
+            median(results, |r| figure(r) / floor(r)),
+            quantile(results, 900, figure),
+        )
+    };
+    format!(
+        "| {name} | {} | {} | {:.0} + {:.0} = {:.0} | {:.0} | {:.3} | {:.3} | {:.1} |",
+        times(|r| r.first, |r| r.floor_first),
+        times(|r| r.done, |r| r.floor_done),
+        median(results, |r| r.sent),
+        median(results, |r| r.received),
+        median(results, |r| r.sent + r.received),
+        quantile(results, 900, |r| r.sent + r.received),
+        mean(results, |r| r.answered),
+        mean(results, |r| r.stored),
+        mean(results, |r| r.announced_to),
+    )
 }

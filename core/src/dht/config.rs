@@ -27,7 +27,8 @@ pub struct Config {
     /// At most one node of each /24 (IPv4) or /64 (IPv6) in the routing table, and few of each in
     /// a lookup. Local networks are exempt.
     pub diversity: bool,
-    /// How many questions a lookup keeps in flight while they are answered in good time, 1 to 16.
+    /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
+    /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer.
     pub parallel: u8,
     /// Never give up on a question sooner than this, however fast others answer.
     pub timeout_min: Duration,
@@ -95,7 +96,7 @@ impl Config {
             version: Some(*b"TY01"),
             address_check: AddressCheck::Prefer,
             diversity: true,
-            parallel: 16,
+            parallel: 10,
             timeout_min: Duration::from_millis(100),
             timeout_max: Duration::from_secs(4),
             questions: Some(Rate { per_second: 200, burst: 200 }),

@@ -1,9 +1,9 @@
 //! Questions in flight: which transaction went to which address for whom, until when.
 //!
-//! A question has two deadlines. At the *soft* one, which follows from how fast others answer,
-//! whoever asked is told that the node is slow and may turn to somebody else; its late answer is
-//! still welcome. At the *hard* one it is silent and the question is over. One field holds the
-//! next of the two.
+//! A question has *soft* deadlines, which follow from how fast others answer. At each of them whoever
+//! asked is told how [`Late`] the node is, and may turn to somebody else; its late answer is still
+//! welcome. At the *hard* one it is silent and the question is over. One field holds the next of
+//! them.
 //!
 //! An answer counts only if its transaction is open and it comes from the address that was asked.
 //! Transactions are four unpredictable bytes: some implementations answer no other width.
@@ -26,6 +26,7 @@ pub struct InFlight<A> {
     transaction: u32,
     next: Instant,
     hard: Instant,
+    late: Late,
     /// When it was sent.
     pub sent: Instant,
     /// Whom it went to.
@@ -36,34 +37,61 @@ pub struct InFlight<A> {
     pub asker: A,
 }
 
-impl<A> InFlight<A> {
-    fn is_slow(&self) -> bool {
-        self.next == self.hard
+/// How late an answer is: of a thousand others, so many would have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Late {
+    /// Fewer than 860.
+    No,
+    /// 860.
+    Slow,
+    /// 950.
+    Very,
+    /// 990, within half the time.
+    Hopeless,
+}
+
+impl Late {
+    /// What comes next, and when; `None`: nothing but the end.
+    fn next(self, round_trips: &RoundTrips) -> Option<(Self, Duration)> {
+        let (next, share, times) = match self {
+            Late::No => (Late::Slow, 860, 1),
+            Late::Slow => (Late::Very, 950, 1),
+            Late::Very => (Late::Hopeless, 990, 2),
+            Late::Hopeless => return None,
+        };
+        Some((next, round_trips.quantile(share).saturating_mul(times)))
     }
 }
 
 /// A deadline that passed.
 #[derive(Clone, Copy, Debug)]
 pub enum Lapse<A> {
-    /// No answer by the soft deadline. The question stays open.
-    Slow(InFlight<A>),
+    /// No answer by a soft deadline. The question stays open.
+    Slow(InFlight<A>, Late),
     /// No answer by the hard deadline. The question is closed.
     Silent(InFlight<A>),
 }
 
-/// How long to wait for an answer.
+/// How long to wait for an answer, whatever others do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Until the node counts as slow.
-    pub soft: Duration,
-    /// Until it counts as silent; at least `soft`.
-    pub hard: Duration,
+    /// No deadline is sooner.
+    pub min: Duration,
+    /// None is later; wins where it is below `min`.
+    pub max: Duration,
+}
+
+impl Patience {
+    fn bound(self, time: Duration) -> Duration {
+        time.max(self.min).min(self.max)
+    }
 }
 
 /// The questions in flight, and what their answers taught about round trips.
 #[derive(Debug)]
 pub struct Queries<A, L: List<InFlight<A>>> {
     rows: L,
+    patience: Patience,
     /// What is known of round trips.
     pub round_trips: RoundTrips,
     asker: core::marker::PhantomData<A>,
@@ -71,8 +99,8 @@ pub struct Queries<A, L: List<InFlight<A>>> {
 
 impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
     /// None in flight, at most as many as the empty list has room for.
-    pub fn new(rows: L) -> Self {
-        Self { rows, round_trips: RoundTrips::new(), asker: core::marker::PhantomData }
+    pub fn new(rows: L, patience: Patience) -> Self {
+        Self { rows, patience, round_trips: RoundTrips::new(), asker: core::marker::PhantomData }
     }
 
     /// How many are in flight.
@@ -102,6 +130,8 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
 
     /// Opens a question that is sent at `now`; `None` if there is no room.
     ///
+    /// `alone`: nobody else can be asked instead, so it is waited for as long as may be.
+    ///
     /// Returns the transaction to put into the datagram.
     pub fn open(
         &mut self,
@@ -110,7 +140,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         to: SocketAddr,
         id: Option<Id>,
         asker: A,
-        patience: Patience,
+        alone: bool,
     ) -> Option<[u8; 4]> {
         if self.is_full() {
             return None;
@@ -119,9 +149,23 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         while self.rows.iter().any(|row| row.transaction == transaction) {
             transaction = random.next_u32();
         }
-        let hard = now + patience.hard;
-        let next = (now + patience.soft).min(hard);
-        let row = InFlight { transaction, next, hard, sent: now, to, id, asker };
+        let Patience { max, .. } = self.patience;
+        let hard = match alone {
+            true => max,
+            // It is let go of when the last soft deadline has passed.
+            false => self.patience.bound(self.round_trips.quantile(990).saturating_mul(2)),
+        };
+        let mut row = InFlight {
+            transaction,
+            next: now,
+            hard: now + hard,
+            late: Late::No,
+            sent: now,
+            to,
+            id,
+            asker,
+        };
+        row.next = Self::next(&row, &self.round_trips, self.patience);
         self.rows.push(row).ok()?;
         Some(transaction.to_be_bytes())
     }
@@ -165,11 +209,20 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         if row.next > now {
             return None;
         }
-        if row.is_slow() {
+        let Some((late, _)) = row.late.next(&self.round_trips) else {
             return self.rows.swap_remove(index).map(Lapse::Silent);
+        };
+        row.late = late;
+        row.next = Self::next(row, &self.round_trips, self.patience);
+        Some(Lapse::Slow(*row, late))
+    }
+
+    /// When the next deadline of a question is.
+    fn next(row: &InFlight<A>, round_trips: &RoundTrips, patience: Patience) -> Instant {
+        match row.late.next(round_trips) {
+            Some((_, time)) => (row.sent + patience.bound(time)).min(row.hard),
+            None => row.hard,
         }
-        row.next = row.hard;
-        Some(Lapse::Slow(*row))
     }
 
     /// When the next deadline passes.

@@ -52,7 +52,8 @@ pub trait Routing {
     /// A node answered a question of ours. Returns whether it is in the table now.
     fn answered(&mut self, now: Instant, contact: Contact, rtt: Duration, proof: Proof) -> bool;
 
-    /// A node asked us something. Returns whether it is in the table under this id and address.
+    /// A node asked us something. Returns whether it is in the table under this id and address, and
+    /// is not a bad one: such a one is to be asked whether it is back.
     fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool;
 
     /// A node did not answer.

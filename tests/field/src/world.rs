@@ -18,7 +18,7 @@ use nix::sys::socket::{
 use rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Values};
-use tinybt_core::{Family, Id, InfoHash};
+use tinybt_core::{Contact, Family, Id, InfoHash};
 use tinybt_tests::net::{Delay, mix, uniform};
 use tinybt_tests::world::{Made, World};
 
@@ -43,11 +43,11 @@ type Post = Arc<(Mutex<Shared>, Condvar)>;
 
 /// Says where to begin and what to look for, then answers until its input ends.
 pub fn run(seed: u64, port: u16, nodes: usize, kind: &str) -> Result<()> {
-    let usual = World { nodes, addr, ..World::default() };
+    let usual = World { nodes, ..World::default() };
     let delay = Delay::Constant(Duration::ZERO);
     let world = match kind {
         "quick" => World { dead: 0, stale: 0, loss: 0, delay, ..usual },
-        "harder" => World { dead: 300, stale: 220, loss: 50, ..usual },
+        "harder" => World { nodes, ..World::harder() },
         _ => usual,
     };
     let quick = kind == "quick";
@@ -55,10 +55,6 @@ pub fn run(seed: u64, port: u16, nodes: usize, kind: &str) -> Result<()> {
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     setsockopt(&socket, sockopt::RcvBuf, &(4 << 20))?;
     let port = socket.local_addr()?.port();
-    let at = move |mut addr: SocketAddr| {
-        addr.set_port(port);
-        addr.to_string()
-    };
     let post = Post::default();
     let sending = (socket.try_clone()?, post.clone());
     std::thread::spawn(move || send(&sending.0, &sending.1));
@@ -66,8 +62,8 @@ pub fn run(seed: u64, port: u16, nodes: usize, kind: &str) -> Result<()> {
     let receiving = post.clone();
     std::thread::spawn(move || {
         let made = Made::new(&world, seed);
-        let (first, done) = if quick { (0.0, 0.0) } else { made.floor() };
-        let begin = made.bootstrap().into_iter().map(|node| at(made.contact(node).addr));
+        let (first, done) = if quick { (0.0, 0.0) } else { made.floor(&made.bootstrap()) };
+        let begin = made.bootstrap().into_iter().map(|node| addr(node, port).to_string());
         let _ = tell.send(json!({
             "target": InfoHash(made.target.0).to_string(), "bootstrap": begin.collect::<Vec<_>>(),
             "floor_first": first, "floor_done": done, "living": made.living(),
@@ -87,10 +83,16 @@ pub fn run(seed: u64, port: u16, nodes: usize, kind: &str) -> Result<()> {
     Ok(())
 }
 
-/// Each in a network of its own, whatever the port.
-fn addr(index: usize) -> SocketAddr {
+/// Each in a network of its own.
+fn addr(index: usize, port: u16) -> SocketAddr {
     let index = index + 256;
-    SocketAddr::from(([127, (index >> 8) as u8, index as u8, 7], 6881))
+    SocketAddr::from(([127, (index >> 8) as u8, index as u8, 7], port))
+}
+
+/// Which of these addresses it is.
+fn index(ip: Ipv4Addr) -> Option<usize> {
+    let [_, high, low, _] = ip.octets().map(usize::from);
+    (high << 8 | low).checked_sub(256)
 }
 
 struct Emulated<'a> {
@@ -124,7 +126,7 @@ fn receive(
         shared.traffic.entry(from).or_default().0 += 1;
         drop(shared);
         let mut lost = || random.next_u32() % 1_000 < emulated.world.loss;
-        let living = emulated.made.living_at(SocketAddr::from((asked, 6881)));
+        let living = index(asked).filter(|node| emulated.made.is_alive(*node));
         let (Some(node), false) = (living, lost()) else { continue };
         let Some(bytes) = emulated.reply(node, from, &bytes[..len]) else { continue };
         if lost() {
@@ -177,11 +179,11 @@ impl Emulated<'_> {
         let packed = self.made.holds(node);
         let token = (node as u32).to_be_bytes();
         let near = |target: Id| {
-            let mut nodes = self.made.contacts_near(node, target);
-            nodes.iter_mut().for_each(|node| node.addr.set_port(self.port));
-            nodes
+            let known = self.made.tells(node, target).into_iter();
+            let contact = |node| Contact { id: self.made.id(node), addr: addr(node, self.port) };
+            known.map(contact).collect::<Vec<_>>()
         };
-        let mut answer = Answer { id: self.made.contact(node).id, ..Answer::default() };
+        let mut answer = Answer { id: self.made.id(node), ..Answer::default() };
         let nodes;
         match asked.method {
             b"find_node" => {

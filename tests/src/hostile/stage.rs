@@ -20,7 +20,7 @@ use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Values};
 use tinybt_core::{Contact, Family, Id, Instant, Machine, Step, buffer};
 
 use crate::net::{mix, uniform};
-use crate::nodes::{TestNode, id};
+use crate::nodes::{TestNode, addr, id};
 use crate::world::World;
 
 /// Where the searcher is.
@@ -142,7 +142,7 @@ impl<'a> Stage<'a> {
             _ => Role::Honest,
         };
         let mut nodes: Vec<(Id, SocketAddr, Role)> =
-            (0..world.nodes).map(|index| (id(seed, index), spread(index), role(index))).collect();
+            (0..world.nodes).map(|index| (id(seed, index), addr(index), role(index))).collect();
         let list = |wanted: &dyn Fn(Role) -> bool, nodes: &[(Id, SocketAddr, Role)]| {
             let all = nodes.iter().enumerate();
             let mut list: Vec<(Id, usize)> = all
@@ -333,13 +333,6 @@ impl<'a> Stage<'a> {
         bytes.truncate(len);
         Some(bytes)
     }
-}
-
-/// The address of the `index`th node: neighbours in number are of different /16s, as nodes on the
-/// internet are.
-fn spread(index: usize) -> SocketAddr {
-    let index = index as u32;
-    SocketAddr::from(([20 + (index >> 16) as u8, index as u8, (index >> 8) as u8, 7], 6881))
 }
 
 fn is_true(peer: &SocketAddr) -> bool {

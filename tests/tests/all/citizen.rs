@@ -159,7 +159,7 @@ fn asked_next(expected: Option<Id>, really: Id, told: &[tinybt_core::Contact]) -
                 bytes.extend_from_slice(&id(40, 0).0);
                 bytes.extend_from_slice(b"5:nodes26:");
                 bytes.extend_from_slice(&expected.0);
-                bytes.extend_from_slice(&[20, 0, 2, 7, 0x1a, 0xe1]);
+                bytes.extend_from_slice(&[20, 2, 0, 7, 0x1a, 0xe1]);
                 bytes.extend_from_slice(b"1:vi1ee");
                 bytes
             };

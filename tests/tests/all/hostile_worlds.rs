@@ -7,9 +7,9 @@ use tinybt_core::Family;
 use tinybt_core::dht::Config;
 use tinybt_tests::hostile::flood;
 use tinybt_tests::hostile::liars::{self, LIES};
-use tinybt_tests::hostile::stage::Villains;
-use tinybt_tests::hostile::votes;
-use tinybt_tests::world::World;
+use tinybt_tests::hostile::stage::{Crowd, Villains};
+use tinybt_tests::hostile::{crowd, votes};
+use tinybt_tests::world::{Errand, World};
 
 fn world() -> World {
     World { nodes: 3_000, ..World::default() }
@@ -25,6 +25,26 @@ fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
         assert!(f.most >= 0.9 && f.mean >= 0.95, "{name}: {f:?}");
         assert!(f.sent <= 150.0, "{name}: {f:?}");
         assert!(f.at_victim <= 10, "{name}: {f:?}");
+    }
+}
+
+#[test]
+fn a_crowd_of_one_network_hides_nobody() {
+    let config = Config::new(Family::V4);
+    let crowd = Some(Crowd { count: 50, one_site: true, bits: 8, pushed: 500 });
+    for errand in [Errand::Look, Errand::Announce] {
+        let f = crowd::figures(&world(), crowd, 40, errand, &config, 0);
+        assert!(f.reached >= 0.95, "{errand:?}: {f:?}");
+    }
+}
+
+#[test]
+fn a_crowd_of_fifty_networks_hides_few() {
+    let config = Config::new(Family::V4);
+    let crowd = Some(Crowd { count: 50, one_site: false, bits: 8, pushed: 500 });
+    for errand in [Errand::Look, Errand::Announce] {
+        let f = crowd::figures(&world(), crowd, 40, errand, &config, 6);
+        assert!(f.reached >= 0.8, "{errand:?}: {f:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use tinybt_core::dht::Config;
 use tinybt_core::dht::crawl::{CrawlConfig, Prefix};
 use tinybt_core::{Buffer, Family, Ignored, Instant, Machine, Transmit};
 use tinybt_tests::laws::{Broken, Op, Subject, check};
-use tinybt_tests::nodes::addr;
+use tinybt_tests::nodes::{addr, small};
 use tinybt_tests::subjects::{CrawlSubject, DualSubject, HomesSubject, NodeSubject, addr6};
 
 fn query(way: u8, method: &str, rest: &str) -> Vec<u8> {
@@ -71,7 +71,7 @@ proptest! {
 
     #[test]
     fn a_node_keeps_the_laws(ops in ops()) {
-        let subject = NodeSubject { config: Config::new(Family::V4) };
+        let subject = NodeSubject { config: Config::new(Family::V4), storage: small() };
         prop_assert_eq!(check(&subject, &ops), Ok(()));
     }
 
@@ -94,17 +94,17 @@ proptest! {
             config.answers = Some(tinybt_core::dht::Rate { per_second: 1, burst: 2 });
             config.destinations_per_minute = Some(4);
         }
-        prop_assert_eq!(check(&NodeSubject { config }, &ops), Ok(()));
+        prop_assert_eq!(check(&NodeSubject { config, storage: small() }, &ops), Ok(()));
     }
 
     #[test]
     fn a_pair_keeps_the_laws(ops in ops()) {
-        prop_assert_eq!(check(&DualSubject, &ops), Ok(()));
+        prop_assert_eq!(check(&DualSubject { storage: small() }, &ops), Ok(()));
     }
 
     #[test]
     fn several_addresses_keep_the_laws(ops in ops()) {
-        prop_assert_eq!(check(&HomesSubject, &ops), Ok(()));
+        prop_assert_eq!(check(&HomesSubject { storage: small() }, &ops), Ok(()));
     }
 }
 
@@ -119,7 +119,7 @@ proptest! {
         config.nodes = if tight { 3 } else { 100 };
         config.hashes = if tight { 2 } else { 100 };
         config.forever = forever;
-        prop_assert_eq!(check(&CrawlSubject { config }, &ops), Ok(()));
+        prop_assert_eq!(check(&CrawlSubject { config, storage: small() }, &ops), Ok(()));
     }
 }
 

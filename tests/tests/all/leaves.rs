@@ -12,8 +12,8 @@ use tinybt_core::dht::bootstrap::Bootstrap;
 use tinybt_core::dht::budget::{Destinations, Sources};
 use tinybt_core::dht::external::External;
 use tinybt_core::dht::found::Found;
-use tinybt_core::dht::lookup::{Errand, Lookup};
-use tinybt_core::dht::queries::RoundTrips;
+use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
+use tinybt_core::dht::queries::{Late, RoundTrips};
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
 use tinybt_core::dht::token::Tokens;
 use tinybt_core::list::Bounded;
@@ -307,23 +307,21 @@ fn asked(lookup: &mut Lookup) -> Vec<u8> {
 }
 
 #[test]
-fn a_lookup_asks_the_closest_and_each_late_one_again() {
-    let mut lookup = Lookup::new(Id::default(), 16, false);
+fn a_lookup_asks_the_closest_and_passes_over_the_late() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
     for n in (1..=20).rev() {
         lookup.add(far(n), false);
     }
     assert_eq!(asked(&mut lookup), [1, 2, 3, 4, 5, 6, 7, 8], "the eight closest, once");
-    // One that is late makes way for the next, and is asked again when nobody else is left.
-    lookup.slow(&far(3).addr, Errand::Search);
-    assert_eq!(asked(&mut lookup), [9, 3]);
+    // One that is late makes way for the next.
+    lookup.slow(&far(3).addr, Errand::Search, Late::Very);
+    assert_eq!(asked(&mut lookup), [9]);
     for n in [1, 2, 4, 5, 6, 7, 8] {
         lookup.answered(far(n), Some(b"t"), true);
     }
-    assert!(!lookup.has_converged(), "3 may still come");
-    assert_eq!(asked(&mut lookup), [0u8; 0], "but not more often");
+    assert!(!lookup.has_converged(), "9 may still come");
     lookup.answered(far(9), None, true);
-    lookup.slow(&far(3).addr, Errand::Search);
-    assert!(lookup.has_converged(), "it is passed over");
+    assert!(lookup.has_converged(), "3 is passed over");
     let closest: Vec<u8> = lookup.closest().map(|contact| contact.id.0[0]).collect();
     assert_eq!(closest, [1, 2, 4, 5, 6, 7, 8, 9]);
     // Its late answer is welcome.
@@ -337,14 +335,92 @@ fn a_lookup_asks_the_closest_and_each_late_one_again() {
         assert!(!lookup.stored(&far(n).addr), "counted once");
     }
     lookup.refused(&far(7).addr, Errand::Announce);
-    lookup.slow(&far(8).addr, Errand::Announce);
+    lookup.slow(&far(8).addr, Errand::Announce, Late::Slow);
     assert!(!lookup.has_announced());
     assert_eq!(asked(&mut lookup), [8], "repeated once");
     // Who is heard of now changes nothing: this is how a lookup once never ended.
     lookup.add(far(0), false);
-    lookup.silent(&far(8).addr, Errand::Announce);
-    lookup.slow(&far(8).addr, Errand::Announce);
+    lookup.slow(&far(8).addr, Errand::Announce, Late::Very);
     assert!(lookup.has_converged() && lookup.has_announced());
+}
+
+#[test]
+fn who_is_far_behind_those_in_flight_is_not_asked() {
+    let mut lookup = Lookup::new(Id::default(), 4, false);
+    for n in [1, 8, 9, 10, 11, 12, 13, 128] {
+        lookup.add(far(n), false);
+    }
+    // The first is three bits ahead of the others and weighs four.
+    assert_eq!(asked(&mut lookup), [1]);
+    lookup.answered(far(1), None, true);
+    assert_eq!(asked(&mut lookup), [8, 9, 10, 11], "equals weigh one each");
+    for n in 8..=11 {
+        lookup.silent(&far(n).addr, Errand::Search);
+    }
+    assert_eq!(asked(&mut lookup), [12, 13], "128 is four bits behind two");
+}
+
+#[test]
+fn those_are_waited_for_whom_others_name() {
+    for calmly in [false, true] {
+        let mut lookup = Lookup::new(Id::default(), 32, false);
+        for n in 1..=9 {
+            lookup.add(far(n), false);
+        }
+        if calmly {
+            lookup.tell_early();
+        }
+        assert_eq!(asked(&mut lookup).len(), 8);
+        // From 4 on, 1 to 3 are in one bucket and 9 is in another: 3 would have been told before 9.
+        for _ in 0..2 {
+            lookup.answered(far(4), None, true);
+            lookup.testified(&far(4).addr, &[far(1), far(2), far(9)]);
+        }
+        let testimony = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
+        assert_eq!(testimony(&lookup, 2), Testimony { named: 1, overlooked: 0 }, "once each");
+        assert_eq!(testimony(&lookup, 3), Testimony { named: 0, overlooked: 1 });
+        assert_eq!(testimony(&lookup, 9), Testimony::default(), "nobody told of anyone farther");
+        // Who is heard of later was left out as well.
+        lookup.add(Contact { id: Id([0; 20]), addr: addr(100) }, false);
+        let late = lookup.testimony(&addr(100));
+        assert_eq!(late, Some(Testimony { named: 0, overlooked: 1 }));
+        lookup.refused(&addr(100), Errand::Search);
+        for n in [5, 6, 7, 8, 9] {
+            lookup.answered(far(n), None, true);
+        }
+        for n in 1..=3 {
+            lookup.slow(&far(n).addr, Errand::Search, Late::Slow);
+        }
+        assert_eq!(asked(&mut lookup), [1, 2], "the second question is for those who were named");
+        for n in 1..=2 {
+            lookup.slow(&far(n).addr, Errand::Search, Late::Very);
+        }
+        assert!(!lookup.has_converged(), "1 and 2 are waited for");
+        lookup.answered(far(1), None, true);
+        lookup.slow(&far(2).addr, Errand::Search, Late::Hopeless);
+        assert_eq!(lookup.has_converged(), !calmly, "3 is not, unless there is time");
+    }
+}
+
+#[test]
+fn an_announce_tells_those_early_whose_neighbours_have_answered() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    lookup.tell_early();
+    for n in 1..=20 {
+        lookup.add(far(n), false);
+    }
+    assert_eq!(asked(&mut lookup).len(), 8);
+    for n in [4, 5, 6] {
+        lookup.answered(far(n), Some(b"t"), true);
+        lookup.testified(&far(n).addr, &[far(1), far(2), far(9)]);
+    }
+    lookup.answered(far(2), Some(b"t"), true);
+    let asks: Vec<_> = std::iter::from_fn(|| lookup.next_ask()).collect();
+    let asks: Vec<_> = asks.iter().map(|ask| (ask.addr, ask.errand)).collect();
+    // All three overlooked 3 and 7, whose places others take; all have testified of 2.
+    let search = |n| (far(n).addr, Errand::Search);
+    assert_eq!(asks, [search(9), search(10), (far(2).addr, Errand::Announce)]);
+    assert!(!lookup.has_converged());
 }
 
 #[test]
@@ -357,7 +433,7 @@ fn a_lookup_is_not_crowded_by_one_network() {
     lookup.add(far(200), false);
     assert_eq!(asked(&mut lookup), [1, 2, 200]);
     // On a local network all are neighbours.
-    let mut lookup = Lookup::new(Id::default(), 16, true);
+    let mut lookup = Lookup::new(Id::default(), 32, true);
     for n in 1..=50u8 {
         let addr = SocketAddr::from(([127, 0, 0, n], 6881));
         lookup.add(Contact { addr, ..far(n) }, false);

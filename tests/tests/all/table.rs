@@ -204,6 +204,23 @@ fn a_bad_node_that_nobody_replaces_stays_but_is_told_to_nobody() {
 }
 
 #[test]
+fn a_bad_node_that_asks_us_is_to_answer_before_it_counts_and_no_later_for_that() {
+    let mut table = full();
+    let back = node(0, 3);
+    assert!(table.asked_us(at(20), &back));
+    for _ in 0..2 {
+        table.silent(at(30), &back.addr);
+    }
+    let heard = |table: &Large| entries(table).iter().find(|e| e.contact == back).unwrap().heard;
+    for when in [40, 400, 1_400] {
+        assert!(!table.asked_us(at(when), &back) && table.wants(at(when), back), "{when}");
+        assert_eq!((heard(&table), table.counts(at(40)).bad), (at(20), 1));
+    }
+    assert!(answers(&mut table, at(1_401), back));
+    assert!(table.asked_us(at(1_402), &back) && heard(&table) == at(1_402));
+}
+
+#[test]
 fn who_gets_the_place_when_two_claim_an_id_an_address_or_a_network() {
     let old = node(0, 1);
     let remade = Contact { id: id(0, 77), ..old };
@@ -562,6 +579,33 @@ fn the_restored_and_the_silent_are_asked_soon() {
     let mut fresh = self::table(4, TableConfig::default());
     fresh.restore(at(100), node(0, 1));
     assert_eq!(fresh.deadline(), Some(at(105)));
+}
+
+#[test]
+fn a_bucket_with_room_is_looked_after_by_targets_of_its_own() {
+    let mut table = table(40, TableConfig::default());
+    for n in 0..105u8 {
+        answers(&mut table, at(1), node(usize::from(n / 5), n));
+    }
+    let last = table.counts(at(1)).buckets - 1;
+    let of = |id: Id| shared_bits(id, OWN).min(last);
+    let mut sizes = vec![0; last + 1];
+    entries(&table).iter().for_each(|entry| sizes[of(entry.contact.id)] += 1);
+    let thin: BTreeSet<_> = (0..=last).filter(|bucket| sizes[*bucket] < K).collect();
+    assert!(thin.len() > 16);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let mut seen = BTreeSet::new();
+    while let Some(now) = table.deadline().filter(|now| *now < at(7_200)) {
+        match table.upkeep(now, &mut random) {
+            Some(Upkeep::FindNode { via, target }) => {
+                seen.insert(of(target));
+                answers(&mut table, now, via);
+            }
+            Some(Upkeep::Ping(contact)) => drop(answers(&mut table, now, contact)),
+            None => {}
+        }
+    }
+    assert_eq!(seen, thin);
 }
 
 #[test]

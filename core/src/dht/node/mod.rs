@@ -47,7 +47,7 @@ use crate::dht::config::{AddressCheck, Config};
 use crate::dht::event::{AskId, Event, HomeId, QuestionId};
 use crate::dht::external::External;
 use crate::dht::lookup::Errand;
-use crate::dht::queries::Queries;
+use crate::dht::queries::{Patience, Queries};
 use crate::dht::shunned::Shunned;
 use crate::dht::size::Census;
 use crate::dht::stats::Stats;
@@ -190,7 +190,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             table: storage.table(id, table, config.family),
             peers: storage.peers(config.family),
             items: storage.items(),
-            queries: Queries::new(storage.in_flight()),
+            queries: Queries::new(
+                storage.in_flight(),
+                Patience { min: config.timeout_min, max: config.timeout_max },
+            ),
             searches: Rows::new(storage.searches()),
             asks: Rows::new(storage.asks()),
             questions: Rows::new(storage.questions()),

@@ -341,6 +341,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return;
         }
         let mut nodes = 0;
+        let mut heard = Vec::<Contact, NODES_TAKEN_MAX>::new();
         for told in own_nodes(self.config.family, response).take(NODES_TAKEN_MAX) {
             nodes += 1;
             let strange = told.id == self.id
@@ -351,8 +352,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             if !strange {
                 let doubtful = self.silent.is_shunned(now, &told.addr);
                 search.lookup.add(told, doubtful);
+                let _ = heard.push(told);
             }
         }
+        search.lookup.testified(&contact.addr, &heard);
         let peers = search.gather(&contact, response);
         let shared = search.shared(contact.id);
         if let Some(hop) = search.trace.get_mut(usize::from(hop)) {

@@ -74,12 +74,16 @@ pub struct SearchRow<S: Storage> {
 impl<S: Storage> SearchRow<S> {
     pub(crate) fn new(
         now: Instant,
-        lookup: Lookup,
+        mut lookup: Lookup,
         goal: Goal,
         gathered: Gathered<S::Found>,
         trace: S::Trace,
     ) -> Self {
         let outcome = Outcome::NONE;
+        // A put has to hear first what others hold.
+        if matches!(goal, Goal::Announce(_)) {
+            lookup.tell_early();
+        }
         Self { lookup, goal, gathered, trace, outcome, started: now, ended: false, conflicts: 0 }
     }
 

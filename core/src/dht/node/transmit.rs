@@ -13,7 +13,7 @@ use crate::dht::node::Node;
 use crate::dht::node::replies::AskedForPeers;
 use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
-use crate::dht::queries::{Lapse, Patience};
+use crate::dht::queries::{Lapse, Late};
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, Upkeep};
@@ -86,15 +86,15 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         while let Some(lapse) = self.queries.lapse(now) {
             self.stirred = true;
             match lapse {
-                Lapse::Slow(flight) => match flight.asker {
+                Lapse::Slow(flight, late) => match flight.asker {
                     Asker::Ask(row) => {
-                        if let Some(ask) = self.asks.get_mut(row) {
+                        if let Some(ask) = self.asks.get_mut(row).filter(|_| late == Late::Slow) {
                             ask.slow();
                         }
                     }
                     Asker::Search { row, errand, .. } => {
                         if let Some(search) = self.searches.get_mut(row) {
-                            search.lookup.slow(&flight.to, errand);
+                            search.lookup.slow(&flight.to, errand, late);
                         }
                     }
                     Asker::Verify(newcomer) => self.has_verified(newcomer),
@@ -265,11 +265,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return None;
         }
         let (row, _) = self.asks.iter().find(|(_, ask)| ask.state == Queued)?;
-        let patience = self.patience_with_one();
         let ask = self.asks.get_mut(row)?;
         let to = ask.to;
         let transaction =
-            self.queries.open(now, &mut self.random, to, None, Asker::Ask(row), patience)?;
+            self.queries.open(now, &mut self.random, to, None, Asker::Ask(row), true)?;
         ask.sent();
         let envelope = envelope(&self.config, &transaction);
         let len = krpc::encode_query(buffer, &envelope, self.id, &ask.question()).ok()?;
@@ -325,13 +324,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         row: Handle,
         ask: &Ask,
     ) -> Option<Transmit> {
-        let patience = self.patience();
         let want = self.want();
         let search = self.searches.get_mut(row)?;
         let hop = search.note(now, ask);
         let asker = Asker::Search { row, errand: ask.errand, hop };
         let transaction =
-            self.queries.open(now, &mut self.random, ask.addr, ask.id, asker, patience)?;
+            self.queries.open(now, &mut self.random, ask.addr, ask.id, asker, false)?;
         let question = search.question(ask, want)?;
         let envelope = envelope(&self.config, &transaction);
         let len = krpc::encode_query(buffer, &envelope, self.id, &question).ok()?;
@@ -390,8 +388,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         asker: Asker,
         target: Option<Id>,
     ) -> Option<Transmit> {
-        let patience = self.patience_with_one();
-        let transaction = self.queries.open(now, &mut self.random, to, id, asker, patience)?;
+        let transaction = self.queries.open(now, &mut self.random, to, id, asker, true)?;
         let envelope = envelope(&self.config, &transaction);
         let question = match target {
             None => Question::Ping,
@@ -404,27 +401,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     fn want(&self) -> Option<Want> {
         self.want_both.then_some(Want { v4: true, v6: true })
     }
-
-    /// How long a lookup waits for one node: somebody else may be asked instead.
-    fn patience(&self) -> Patience {
-        let soft = self.queries.round_trips.quantile(SOFT_QUANTILE);
-        // In this order whatever the configuration says: the upper bound wins.
-        let soft = soft.max(self.config.timeout_min).min(self.config.timeout_max);
-        let hard = self.queries.round_trips.quantile(HARD_QUANTILE).saturating_mul(2);
-        let hard = hard.max(soft.saturating_mul(2)).min(self.config.timeout_max);
-        Patience { soft, hard }
-    }
-
-    /// How long to wait for a node that nobody can stand in for.
-    fn patience_with_one(&self) -> Patience {
-        Patience { hard: self.config.timeout_max, ..self.patience() }
-    }
 }
-
-/// A node that has not answered when this many thousandths of the others have is slow.
-const SOFT_QUANTILE: u32 = 860;
-/// Twice the time in which this many thousandths have answered makes it silent.
-const HARD_QUANTILE: u32 = 980;
 
 fn envelope<'a>(config: &crate::dht::Config, transaction: &'a [u8; 4]) -> Envelope<'a> {
     Envelope { transaction, version: config.version, read_only: config.read_only, external: None }

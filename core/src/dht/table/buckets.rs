@@ -358,10 +358,13 @@ where
         let Some(entry) = bucket.all_mut().find(|entry| entry.is(&contact.id, &addr)) else {
             return false;
         };
-        if entry.has_answered() {
+        // Whoever fell silent and is back has to answer before it counts: its question is no reason
+        // to ask it later.
+        let known = entry.has_answered() && !entry.is_bad();
+        if known {
             entry.heard = entry.heard.max(heard);
         }
-        entry.has_answered()
+        known
     }
 
     fn silent(&mut self, now: Instant, addr: &SocketAddr) {
@@ -474,10 +477,6 @@ where
 
     fn len(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.buckets.iter().all(|bucket| bucket.entries.is_empty())
     }
 
     fn counts(&self, now: Instant) -> Counts {

@@ -118,10 +118,6 @@ impl Routing for Packed {
         of!(&self.0, table => table.len())
     }
 
-    fn is_empty(&self) -> bool {
-        of!(&self.0, table => table.is_empty())
-    }
-
     fn counts(&self, now: Instant) -> Counts {
         of!(&self.0, table => table.counts(now))
     }

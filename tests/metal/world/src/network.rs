@@ -50,10 +50,9 @@ const CONNECTION: u64 = 0x7463_6f6e_6e65_6374;
 
 const PEER: usize = Family::V4.peer_len();
 
-/// All within a block that is set aside for tests of networks (RFC 2544), each in a network of its
-/// own.
+/// Each in a network of its own, and in a /16 of its own: of one, a lookup takes in few.
 const fn address(network: u8, port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 18, network, 1)), port)
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(20 + network, 18, 0, 1)), port)
 }
 
 /// The address of a neighbour.

@@ -6,6 +6,7 @@ mod growth;
 mod hostile;
 mod lookups;
 mod scale;
+mod seeds;
 
 use clap::{Parser, Subcommand};
 use tinybt_tests::counting::Counting;
@@ -31,6 +32,8 @@ enum What {
     Growth(growth::Args),
     /// Attackers, and what still works, with protections switched off one by one
     Hostile(hostile::Args),
+    /// Writes the seeds of the fuzz targets anew
+    Seeds,
 }
 
 fn main() {
@@ -39,5 +42,6 @@ fn main() {
         What::Scale(args) => scale::run(&args),
         What::Growth(args) => growth::run(&args),
         What::Hostile(args) => hostile::run(&args),
+        What::Seeds => seeds::run().expect("the repository can be read and written"),
     }
 }
