@@ -248,14 +248,14 @@ mod on_the_heap {
         }
     }
 
-    /// Half as much room again when there is none, and never more than may be used.
+    /// A quarter more room when there is none, and never more than may be used.
     fn push<T>(items: &mut Vec<T>, capacity: usize, item: T) -> Result<(), T> {
         let len = items.len();
         if len >= capacity {
             return Err(item);
         }
         if len == items.capacity() {
-            items.reserve_exact((len / 2).max(2).min(capacity - len));
+            items.reserve_exact((len / 4).max(2).min(capacity - len));
         }
         items.push(item);
         Ok(())
