@@ -211,7 +211,7 @@ fn a_bad_node_that_asks_us_is_to_answer_before_it_counts_and_no_later_for_that()
     for _ in 0..2 {
         table.silent(at(30), &back.addr);
     }
-    let heard = |table: &Large| entries(table).iter().find(|e| e.contact == back).unwrap().heard;
+    let heard = |table: &Packed| entries(table).iter().find(|e| e.contact == back).unwrap().heard;
     for when in [40, 400, 1_400] {
         assert!(!table.asked_us(at(when), &back) && table.wants(at(when), back), "{when}");
         assert_eq!((heard(&table), table.counts(at(40)).bad), (at(20), 1));
