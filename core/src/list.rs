@@ -180,14 +180,8 @@ mod on_the_heap {
         }
 
         fn trim(&mut self, is_free: impl Fn(&T) -> bool) {
-            if self.whole {
-                return;
-            }
-            while self.items.last().is_some_and(&is_free) {
-                self.items.pop();
-            }
-            if self.items.len() <= self.items.capacity() / 2 {
-                self.items.shrink_to_fit();
+            if !self.whole {
+                trim(&mut self.items, is_free);
             }
         }
     }
@@ -240,9 +234,22 @@ mod on_the_heap {
         fn clear(&mut self) {
             self.0.clear();
         }
+
+        fn trim(&mut self, is_free: impl Fn(&T) -> bool) {
+            trim(&mut self.0, is_free);
+        }
     }
 
-    /// Twice as much room when there is none, and never more than may be used.
+    fn trim<T>(items: &mut Vec<T>, is_free: impl Fn(&T) -> bool) {
+        while items.last().is_some_and(&is_free) {
+            items.pop();
+        }
+        if items.len() <= items.capacity() / 2 {
+            items.shrink_to_fit();
+        }
+    }
+
+    /// A quarter more room when there is none, and never more than may be used.
     #[inline]
     fn push<T>(items: &mut Vec<T>, capacity: usize, item: T) -> Result<(), T> {
         let len = items.len();
@@ -250,7 +257,7 @@ mod on_the_heap {
             return Err(item);
         }
         if len == items.capacity() {
-            items.reserve_exact(len.max(2).min(capacity - len));
+            items.reserve_exact((len / 4).max(2).min(capacity - len));
         }
         items.push(item);
         Ok(())

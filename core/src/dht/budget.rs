@@ -10,7 +10,7 @@ use rand_core::Rng;
 use siphasher::sip::SipHasher24;
 
 use crate::budget::{Account, Rate, Terms};
-use crate::list::List;
+use crate::list::{List, Spare};
 use crate::time::Instant;
 
 /// A source that asked us, and what it has used up.
@@ -102,23 +102,32 @@ pub struct Seat {
 /// while, and some have little memory.
 ///
 /// Approximate: addresses are told apart by where they fall in a bit map of 4,096, and counted by
-/// how many bits that many addresses set on average.
+/// how many bits that many addresses set on average. Idle nodes contact a few in a minute, so of the
+/// map there are the words with bits set alone, where there is an allocator.
 #[derive(Clone, Debug)]
 pub struct Destinations {
     per_minute: Option<u32>,
-    seen: [u64; Self::WORDS],
+    /// Which words are there.
+    present: u64,
+    /// These, in order.
+    seen: Spare<u64, { Self::WORDS }>,
+    /// The most words since memory was given back.
+    most: u8,
     count: u32,
     window: u64,
 }
 
 impl Destinations {
     const WINDOW: Duration = Duration::from_secs(60);
-    /// Words of the map.
+    /// Words of the map: a bit of `present` for each.
     const WORDS: usize = 64;
+    /// Words of a quiet minute.
+    const QUIET: usize = 8;
 
     /// Nobody contacted yet.
     pub fn new(per_minute: Option<u32>) -> Self {
-        Self { per_minute, seen: [0; Self::WORDS], count: 0, window: 0 }
+        let seen = Spare::default();
+        Self { per_minute, present: 0, seen, most: 0, count: 0, window: 0 }
     }
 
     /// How many of the `m` bits `n` addresses set: m (1 − e^(−n/m)), by the first terms of the
@@ -149,25 +158,57 @@ impl Destinations {
     /// Whether an address was contacted in this minute, as far as is known; at times one that was
     /// not.
     pub fn knows(&self, now: Instant, addr: &SocketAddr) -> bool {
+        if self.window != Self::window_of(now) {
+            return false;
+        }
         let (word, bit) = Self::place(addr);
-        let is_set = self.seen.get(word).is_some_and(|word| word & bit != 0);
-        is_set && self.window == Self::window_of(now)
+        self.present & word != 0 && self.seen.get(self.rank(word)).is_some_and(|w| w & bit != 0)
     }
 
     /// Counts a contact.
     pub fn note(&mut self, now: Instant, addr: &SocketAddr) {
         let window = Self::window_of(now);
         if window != self.window {
-            *self = Self { window, ..Self::new(self.per_minute) };
+            self.forget();
+            self.window = window;
         }
         let (word, bit) = Self::place(addr);
-        let Some(word) = self.seen.get_mut(word) else { return };
+        let rank = self.rank(word);
+        if self.present & word == 0 && self.insert(rank).is_ok() {
+            self.present |= word;
+        }
+        let Some(word) = self.seen.get_mut(rank) else { return };
         self.count += u32::from(*word & bit == 0);
         *word |= bit;
     }
 
-    /// Where an address falls: a word, and a bit in it.
-    fn place(addr: &SocketAddr) -> (usize, u64) {
+    /// A minute is over. Memory is given back after a busy time, and only then.
+    fn forget(&mut self) {
+        let is_quiet = self.seen.len() <= Self::QUIET;
+        if is_quiet && usize::from(self.most) > Self::QUIET {
+            List::trim(&mut self.seen, |_| false);
+            self.most = 0;
+        }
+        List::clear(&mut self.seen);
+        (self.present, self.count) = (0, 0);
+    }
+
+    /// How many words stand before this one.
+    fn rank(&self, word: u64) -> usize {
+        (self.present & (word - 1)).count_ones() as usize
+    }
+
+    /// Makes a word at this place; those behind it move on.
+    fn insert(&mut self, rank: usize) -> Result<(), u64> {
+        let last = self.seen.len();
+        List::push(&mut self.seen, 0)?;
+        self.most = self.most.max(self.seen.len() as u8);
+        (rank..last).rev().for_each(|at| self.seen.swap(at, at + 1));
+        Ok(())
+    }
+
+    /// Where an address falls: a word, as its bit in `present`, and a bit in it.
+    fn place(addr: &SocketAddr) -> (u64, u64) {
         let ip = match addr.ip() {
             IpAddr::V4(ip) => u128::from(ip.to_bits()),
             IpAddr::V6(ip) => ip.to_bits(),
@@ -178,7 +219,7 @@ impl Destinations {
             tail.copy_from_slice(&addr.port().to_le_bytes());
         }
         let hash = hash(0, &bytes);
-        ((hash >> 6) as usize % Self::WORDS, 1 << (hash & 63))
+        (1 << (hash >> 6 & 63), 1 << (hash & 63))
     }
 }
 

@@ -8,10 +8,9 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use heapless::Vec;
-
 use crate::contact::{Family, Network};
 use crate::limits::VOTES_MAX;
+use crate::list::{List, Spare};
 
 /// The votes on our address.
 #[derive(Clone, Debug)]
@@ -20,8 +19,25 @@ pub struct External {
     /// On networks of one's own, local addresses can be voted for.
     local: bool,
     /// Oldest first.
-    votes: Vec<(Network, SocketAddr), VOTES_MAX>,
+    votes: Spare<Vote, VOTES_MAX>,
+    /// Who is voted for, mostly one alone; in the order of the first votes.
+    claims: Spare<Claim, VOTES_MAX>,
     agreed: Option<Agreed>,
+}
+
+/// What a network said last.
+#[derive(Clone, Copy, Debug)]
+struct Vote {
+    voter: Network,
+    /// The place of what it claims.
+    claim: u8,
+}
+
+/// An address that somebody claims to be ours.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    addr: SocketAddr,
+    votes: u8,
 }
 
 /// An address that others agree on.
@@ -41,7 +57,7 @@ impl External {
 
     /// No votes yet. `local`: addresses of local networks count as well.
     pub fn new(family: Family, local: bool) -> Self {
-        Self { family, local, votes: Vec::new(), agreed: None }
+        Self { family, local, votes: Spare::default(), claims: Spare::default(), agreed: None }
     }
 
     /// Counts a vote. Returns the agreed address if its IP is a new one.
@@ -49,12 +65,12 @@ impl External {
         if !self.is_plausible(&claimed) {
             return None;
         }
-        if let Some(old) = self.votes.iter().position(|(network, _)| *network == voter) {
-            self.votes.remove(old);
-        } else if self.votes.is_full() {
-            self.votes.remove(0);
+        match self.votes.iter().position(|vote| vote.voter == voter) {
+            Some(old) => self.withdraw(old),
+            None if self.votes.is_full() => self.withdraw(0),
+            None => {}
         }
-        let _ = self.votes.push((voter, claimed));
+        self.cast(voter, claimed);
         let before = self.agreed.map(|agreed| agreed.addr.ip());
         let agreed = self.count()?;
         let changed = before != Some(agreed.addr.ip());
@@ -82,16 +98,41 @@ impl External {
             && (self.local || !crate::id::is_local(ip))
     }
 
-    fn count(&self) -> Option<Agreed> {
-        let named = |ip: IpAddr| self.votes.iter().filter(move |(_, addr)| addr.ip() == ip);
-        let most = self.votes.iter().max_by_key(|(_, addr)| named(addr.ip()).count())?;
-        let ip = most.1.ip();
-        let votes = named(ip).count();
-        if votes < Self::QUORUM || votes * 2 <= self.votes.len() {
-            return None;
+    fn cast(&mut self, voter: Network, claimed: SocketAddr) {
+        let known = self.claims.iter().position(|claim| claim.addr == claimed);
+        let claim = known.unwrap_or(self.claims.len());
+        if let Some(claim) = self.claims.get_mut(claim) {
+            claim.votes += 1;
+        } else if List::push(&mut self.claims, Claim { addr: claimed, votes: 1 }).is_err() {
+            return;
         }
-        let same = |addr: &SocketAddr| named(ip).filter(|(_, other)| other == addr).count();
-        let (_, addr) = named(ip).max_by_key(|(_, addr)| same(addr))?;
-        Some(Agreed { addr: *addr, votes: votes as u8, of: self.votes.len() as u8 })
+        let _ = List::push(&mut self.votes, Vote { voter, claim: claim as u8 });
+    }
+
+    /// Takes a vote back, and a claim that was its last.
+    fn withdraw(&mut self, vote: usize) {
+        let Some(Vote { claim, .. }) = List::remove(&mut self.votes, vote) else { return };
+        let Some(claimed) = self.claims.get_mut(usize::from(claim)) else { return };
+        claimed.votes = claimed.votes.saturating_sub(1);
+        if claimed.votes == 0 {
+            List::remove(&mut self.claims, claim.into());
+            let behind = self.votes.iter_mut().filter(|vote| vote.claim > claim);
+            behind.for_each(|vote| vote.claim -= 1);
+        }
+    }
+
+    /// The address that most votes agree on, if they are more than half and enough.
+    fn count(&self) -> Option<Agreed> {
+        let votes_on = |ip: IpAddr| -> u8 {
+            let same = self.claims.iter().filter(|claim| claim.addr.ip() == ip);
+            same.map(|claim| claim.votes).sum()
+        };
+        let of = self.votes.len() as u8;
+        // More than half can be for one IP alone; of its ports, the one that most name.
+        let claims = self.claims.iter().filter(|claim| votes_on(claim.addr.ip()) * 2 > of);
+        let best = claims.max_by_key(|claim| claim.votes)?;
+        let votes = votes_on(best.addr.ip());
+        let agreed = Agreed { addr: best.addr, votes, of };
+        (usize::from(votes) >= Self::QUORUM).then_some(agreed)
     }
 }

@@ -46,8 +46,8 @@ pub trait Storage: Sized {
     /// are fewer such lookups are refused, and their code is left out.
     const GATHERED_MAX: usize;
 
-    /// An empty routing table.
-    fn table(&self, own: Id, config: TableConfig) -> Self::Table;
+    /// An empty routing table for nodes of one family.
+    fn table(&self, own: Id, config: TableConfig, family: Family) -> Self::Table;
     /// An empty peer store for peers of one family.
     fn peers(&self, family: Family) -> Self::Peers;
     /// An empty item store.
@@ -158,6 +158,7 @@ macro_rules! storage {
                 &self,
                 own: $crate::Id,
                 config: $crate::dht::table::TableConfig,
+                _family: $crate::Family,
             ) -> Self::Table {
                 $crate::dht::table::Table::new(own, config, $crate::heapless::Vec::new())
             }
@@ -211,13 +212,9 @@ mod on_the_heap {
     use crate::dht::node::{AskRow, Flight, QuestionRow, ReplyRow, SearchRow};
     use crate::dht::shunned::Shun;
     use crate::dht::store::{PeerMap, PeerMapLimits};
-    use crate::dht::table::{Bucket, Entry, Table, TableConfig};
+    use crate::dht::table::{Packed, TableConfig};
     use crate::id::Id;
-    use crate::limits::{K, RESERVES_MAX};
-    use crate::list::{Bounded, Few};
-
-    type Places<const N: usize> = Few<Entry, N>;
-    type Filling = Bucket<Places<K>, Places<RESERVES_MAX>>;
+    use crate::list::Bounded;
 
     /// Rows on the heap: allocated as there is need for them. What a lookup takes is allocated when
     /// it begins and given back when none is left; other rows are kept, so that a node which has been
@@ -274,7 +271,7 @@ mod on_the_heap {
     }
 
     impl Storage for Heap {
-        type Table = Table<Bounded<Filling>, Places<K>, Places<RESERVES_MAX>>;
+        type Table = Packed;
         type Peers = PeerMap;
         type Items = ItemMap;
         type InFlight = Bounded<Flight>;
@@ -289,8 +286,8 @@ mod on_the_heap {
 
         const GATHERED_MAX: usize = usize::MAX;
 
-        fn table(&self, own: Id, config: TableConfig) -> Self::Table {
-            Table::new(own, config, Bounded::by_need(self.buckets.max(1)))
+        fn table(&self, own: Id, config: TableConfig, family: Family) -> Packed {
+            Packed::new(own, config, family, self.buckets.max(1))
         }
         fn peers(&self, family: Family) -> PeerMap {
             PeerMap::new(family, self.peers_stored)

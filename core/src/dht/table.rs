@@ -19,6 +19,10 @@ mod bucket;
 mod buckets;
 mod entry;
 mod nearest;
+#[cfg(feature = "alloc")]
+mod packed;
+mod place;
+mod stamp;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -33,6 +37,9 @@ use crate::time::Instant;
 pub use bucket::Bucket;
 pub use buckets::Table;
 pub use entry::Entry;
+#[cfg(feature = "alloc")]
+pub use packed::Packed;
+pub use place::{Address, Compact, Place};
 
 /// What a node needs of a routing table: implement it to bring your own, or wrap [`Table`].
 pub trait Routing {

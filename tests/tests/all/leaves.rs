@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 use tinybt_core::budget::{Budget, Rate};
 use tinybt_core::dht::Health;
 use tinybt_core::dht::bootstrap::Bootstrap;
@@ -16,6 +16,7 @@ use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
 use tinybt_core::dht::queries::{Late, RoundTrips};
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
 use tinybt_core::dht::token::Tokens;
+use tinybt_core::limits::VOTES_MAX;
 use tinybt_core::list::Bounded;
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Network};
 use tinybt_tests::nodes::{addr, id};
@@ -144,6 +145,43 @@ fn an_address_is_what_distinct_networks_agree_on() {
     assert_eq!(moved, Some(lie), "a new address wins in the end");
 }
 
+/// Votes that come and go, against a recount of all of them.
+#[test]
+fn votes_are_counted_once() {
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    for round in 0..50 {
+        let mut external = External::new(Family::V4, false);
+        let (mut votes, mut agreed) = (Vec::<(usize, SocketAddr)>::new(), None);
+        for _ in 0..300 {
+            let voter = random.next_u32() as usize % 24;
+            let (ip, port) = (random.next_u32() % (1 + round % 4), random.next_u32() % 3);
+            let claimed = SocketAddr::from(([9, 9, 9, ip as u8], 1 + port as u16));
+            votes.retain(|(known, _)| *known != voter);
+            votes.push((voter, claimed));
+            if votes.len() > VOTES_MAX {
+                votes.remove(0);
+            }
+            external.vote(Network::of(addr(voter).ip()), claimed);
+
+            let on = |ip: IpAddr| votes.iter().filter(|(_, addr)| addr.ip() == ip).count();
+            let on_port = |at: SocketAddr| votes.iter().filter(|(_, addr)| *addr == at).count();
+            let best = votes.iter().map(|(_, addr)| addr.ip()).max_by_key(|ip| on(*ip)).unwrap();
+            let of = votes.len();
+            let moves = agreed.is_some_and(|ip| ip != best) && on(best) * 4 < of * 3;
+            if on(best) < 3 || on(best) * 2 <= of || moves {
+                continue;
+            }
+            agreed = Some(best);
+            let told = external.agreed().unwrap();
+            assert_eq!((told.addr.ip(), told.votes, told.of), (best, on(best) as u8, of as u8));
+            let of_best = votes.iter().filter(|(_, addr)| addr.ip() == best);
+            let most = of_best.map(|(_, addr)| on_port(*addr)).max().unwrap();
+            assert_eq!(on_port(told.addr), most, "the port that most name");
+        }
+        assert_eq!(external.agreed().map(|told| told.addr.ip()), agreed);
+    }
+}
+
 fn store_keeps_its_bounds(mut store: impl PeerStore, most: usize) {
     let hash = |n: u32| InfoHash(id(7, n as usize).0);
     let peer = |n: u16| SocketAddr::from(([9, 8, 7, 6], n));
@@ -239,6 +277,26 @@ fn destinations_are_counted_by_the_minute() {
     assert!(!destinations.has_room(at(119)));
     assert_eq!(destinations.ready_at(at(119)), at(120));
     assert!(destinations.has_room(at(120)));
+}
+
+/// Busy minutes and quiet ones in turn, and one in which nothing was sent.
+#[test]
+fn destinations_of_a_minute_are_known_again_and_no_others() {
+    let mut destinations = Destinations::new(Some(2_000));
+    for (minute, many) in [(1, 500), (2, 5), (3, 2), (4, 60), (6, 1), (7, 1_900), (8, 3)] {
+        let now = at(60 * minute + 7);
+        assert!((0..many).all(|n| !destinations.knows(now, &addr(n))), "forgotten: {minute}");
+        for n in 0..many {
+            destinations.note(now, &addr(n));
+            assert!(destinations.knows(now, &addr(n)));
+        }
+        assert!((0..many).all(|n| destinations.knows(now, &addr(n))), "minute {minute}");
+        let strangers = (0..1_000).filter(|n| destinations.knows(now, &addr(5_000 + n))).count();
+        // By chance alone: as many as bits are set.
+        let by_chance = 1_000 * many / 4_096;
+        assert!(strangers <= by_chance * 5 / 4 + 5, "{strangers}, minute {minute}");
+        assert!(destinations.has_room(now));
+    }
 }
 
 #[test]

@@ -98,8 +98,8 @@ impl Storage for Mine {
     type Shunned = Bounded<Shun>;
     type Sources = Bounded<Source>;
 
-    fn table(&self, own: Id, config: TableConfig) -> Even {
-        Even(self.0.table(own, config))
+    fn table(&self, own: Id, config: TableConfig, family: Family) -> Even {
+        Even(self.0.table(own, config, family))
     }
     fn peers(&self, family: Family) -> PeerMap {
         self.0.peers(family)

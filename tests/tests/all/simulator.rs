@@ -264,7 +264,7 @@ fn a_population_of_ten_thousand_finds_what_is_there() {
 }
 
 /// Bytes of a planted node among 10,000, with what the simulator keeps of it.
-const MEMORY_MAX: i64 = 12 * 1_024;
+const MEMORY_MAX: i64 = 8 * 1_024;
 
 #[test]
 fn a_population_that_comes_and_goes_behind_nats_finds_what_is_there() {

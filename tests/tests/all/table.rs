@@ -8,18 +8,23 @@ use std::collections::BTreeSet;
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use tinybt_core::dht::table::{Bucket, Entry, Proof, Quality, Routing, Table, TableConfig, Upkeep};
+use tinybt_core::dht::table::{
+    Bucket, Entry, Packed, Proof, Quality, Routing, Table, TableConfig, Upkeep,
+};
 use tinybt_core::limits::{K, RESERVES_MAX};
 use tinybt_core::list::Bounded;
-use tinybt_core::{Contact, Id, Instant, heapless};
+use tinybt_core::{Contact, Family, Id, Instant, heapless};
 
 const OWN: Id = Id([0x5a; 20]);
 const MINUTE: Duration = Duration::from_secs(60);
 const RTT: Duration = Duration::from_millis(80);
 
-type Large = Table<Bounded<Bucket>>;
+fn table(buckets: usize, config: TableConfig) -> Packed {
+    Packed::new(OWN, config, Family::V4, buckets)
+}
 
-fn table(buckets: usize, config: TableConfig) -> Large {
+/// The same with rows that hold addresses of either family.
+fn inline(buckets: usize, config: TableConfig) -> Table<Bounded<Bucket>> {
     Table::new(OWN, config, Bounded::new(buckets))
 }
 
@@ -70,7 +75,7 @@ fn shared_bits(a: Id, b: Id) -> usize {
 // The cases worth naming.
 
 /// A table of one bucket, full of nodes 0 to 7, which answered at second 0 to 7.
-fn full() -> Large {
+fn full() -> Packed {
     let mut table = table(1, TableConfig::default());
     for n in 0..K as u8 {
         assert!(answers(&mut table, at(n.into()), node(0, n)));
@@ -96,6 +101,68 @@ fn a_node_is_good_for_a_quarter_of_an_hour_after_it_was_heard() {
     for stranger in [elsewhere, other_id] {
         assert!(!table.asked_us(at(5_000), &stranger));
         assert_eq!(table.counts(at(5_000)).good, 0, "{stranger:?} is not the one we know");
+    }
+}
+
+/// Rows count seconds from an epoch that the table chooses.
+#[test]
+fn it_is_all_the_same_when_the_callers_time_began() {
+    let year = 365 * 86_400;
+    let late = Instant::from_micros(u64::MAX - 3_600_000_000);
+    for begin in [at(0), at(40 * year), at(70 * year), at(140 * year), at(580_000 * year), late] {
+        let mut table = table(1, TableConfig::default());
+        let secs = Duration::from_secs;
+        assert!(answers(&mut table, begin + Duration::from_millis(700), node(0, 1)));
+        assert!(begin.since(entries(&table)[0].heard) < secs(1));
+        let good = |table: &Packed, after| table.counts(begin + after).good;
+        assert_eq!((good(&table, secs(899)), good(&table, secs(901))), (1, 0), "{begin:?}");
+        let due = table.deadline().unwrap().since(begin);
+        assert!(due >= secs(899) && due <= secs(901), "{begin:?}: {due:?}");
+        // Clocks that are set back, and found to have been right.
+        let before = Instant::from_micros(begin.as_micros().saturating_sub(86_400_000_000));
+        assert!(answers(&mut table, before, node(0, 2)));
+        assert!(answers(&mut table, begin + secs(10), node(0, 3)));
+        let expected = if before == begin { 3 } else { 2 };
+        assert_eq!(good(&table, secs(20)), expected, "{begin:?}");
+    }
+}
+
+/// A clock may leap farther than stamps can count: nobody is lost, and upkeep keeps its pace.
+#[test]
+fn a_clock_that_leaps_a_century_does_not_hurt() {
+    for leap in [Instant::NEVER, at(200 * 365 * 86_400), at(0)] {
+        let mut table = table(1, TableConfig::default());
+        assert!(answers(&mut table, at(100 * 365 * 86_400), node(0, 1)));
+        assert!(answers(&mut table, leap, node(0, 2)));
+        assert_eq!(table.len(), 2);
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        table.upkeep(leap, &mut random);
+        assert_eq!(table.upkeep(leap, &mut random), None, "twice at once");
+    }
+}
+
+#[test]
+fn whom_a_message_could_not_tell_of_is_not_kept() {
+    let v6 = |addr: &str| Contact { id: id(0, 1), addr: addr.parse().unwrap() };
+    let (v4, global) = (node(0, 1), v6("[2001:db8::1]:6881"));
+    let scoped = v6("[fe80::1%3]:6881");
+    let packed = |family| Packed::new(OWN, TableConfig::default(), family, 1);
+    for (family, contact, kept) in [
+        (Family::V4, v4, true),
+        (Family::V4, global, false),
+        (Family::V6, v4, false),
+        (Family::V6, global, true),
+        (Family::V6, scoped, false),
+    ] {
+        let mut table = packed(family);
+        assert_eq!(table.wants(at(1), contact), kept, "{contact:?}");
+        assert_eq!(answers(&mut table, at(1), contact), kept, "{contact:?}");
+        table.silent(at(2), &contact.addr);
+        table.restore(at(2), contact);
+        assert_eq!(table.asked_us(at(3), &contact), kept);
+        assert_eq!((table.len(), has(&table, contact)), (usize::from(kept), kept));
+        table.remove(&contact.addr);
+        assert!(table.is_empty());
     }
 }
 
@@ -144,7 +211,7 @@ fn a_bad_node_that_asks_us_is_to_answer_before_it_counts_and_no_later_for_that()
     for _ in 0..2 {
         table.silent(at(30), &back.addr);
     }
-    let heard = |table: &Large| entries(table).iter().find(|e| e.contact == back).unwrap().heard;
+    let heard = |table: &Packed| entries(table).iter().find(|e| e.contact == back).unwrap().heard;
     for when in [40, 400, 1_400] {
         assert!(!table.asked_us(at(when), &back) && table.wants(at(when), back), "{when}");
         assert_eq!((heard(&table), table.counts(at(40)).bad), (at(20), 1));
@@ -390,7 +457,7 @@ fn buckets_split_on_our_side_only_and_no_further_than_there_is_room() {
 /// Serves upkeep until `end`; each question is answered after a round trip if `alive` says so,
 /// and found silent after two seconds otherwise. Returns the questions and the wake-ups.
 fn serve(
-    table: &mut Large,
+    table: &mut Packed,
     end: Instant,
     alive: impl Fn(Contact) -> bool,
 ) -> (Vec<(Instant, Contact)>, usize) {
@@ -410,7 +477,7 @@ fn serve(
     (asked, wakes)
 }
 
-fn two_hundred() -> Large {
+fn two_hundred() -> Packed {
     let mut table = table(40, TableConfig::default());
     for n in 0..200u8 {
         answers(&mut table, at(1), node(usize::from(n / 8), n));

@@ -29,7 +29,6 @@ mod views;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use heapless::Deque;
 use rand_core::CryptoRng;
 
 pub use self::lookups::{Announcement, PutError, Sought};
@@ -41,7 +40,7 @@ pub(crate) use self::home::Standing;
 pub(crate) use self::rows::ReplyKind;
 use self::rows::{Asker, Told};
 use crate::budget::Budget;
-use crate::contact::{Contact, Family, is_mapped};
+use crate::contact::{Family, is_mapped};
 use crate::dht::bootstrap::Bootstrap;
 use crate::dht::budget::{Destinations, Sources};
 use crate::dht::config::{AddressCheck, Config};
@@ -95,7 +94,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     whole_items: Budget,
     destinations: Destinations,
     sources: Sources<S::Sources>,
-    newcomers: Deque<Contact, NEWCOMERS_MAX>,
+    /// Nodes heard of that wait to be asked whether they are there, in turn.
+    newcomers: Spare<SocketAddr, NEWCOMERS_MAX>,
     /// A newcomer is being asked: one at a time.
     verifying: bool,
     /// Which it is, counted around: so that what an earlier one does is not taken for its doing.
@@ -107,7 +107,7 @@ pub struct Node<S: Storage, R: CryptoRng> {
     /// Told at the last poll, and given free at the next.
     told: Option<Told>,
     /// News of the node itself that were not told yet.
-    news: Deque<Event, 4>,
+    news: Spare<Event, 4>,
     /// Whether a search may have something to send: spares a look at each.
     stirred: bool,
     /// Whether a lookup may have something to tell.
@@ -187,7 +187,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             home: HomeId::new(config.family, 0),
             is_one_of_many: false,
             id,
-            table: storage.table(id, table),
+            table: storage.table(id, table, config.family),
             peers: storage.peers(config.family),
             items: storage.items(),
             queries: Queries::new(
@@ -207,13 +207,13 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             whole_items: Budget::new(config.whole_items),
             destinations: Destinations::new(config.destinations_per_minute),
             sources: Sources::new(storage.sources(), config.answers, &mut random),
-            newcomers: Deque::new(),
+            newcomers: Spare::default(),
             verifying: false,
             leaked: Spare::default(),
             newcomer: 0,
             want_both: false,
             told: None,
-            news: Deque::new(),
+            news: Spare::default(),
             stirred: false,
             untold: false,
             turn: 0,
@@ -239,16 +239,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     /// Tells of a node from elsewhere, such as a `PORT` message or the `nodes` of a torrent
     /// (BEP 5). It is asked whether it is there before it is kept. False if all places are taken.
     pub fn add_node(&mut self, addr: SocketAddr) -> bool {
-        // An id of its own making: the answer tells the real one.
-        let contact = Contact { id: Id::default(), addr };
-        self.is_askable(&addr) && self.newcomers.push_back(contact).is_ok()
+        self.is_askable(&addr) && List::push(&mut self.newcomers, addr).is_ok()
     }
 
     /// Leaves an address alone for a while: its datagrams are ignored, and it is not asked.
     pub fn block(&mut self, now: Instant, addr: SocketAddr, how_long: Duration) {
         self.blocked.shun(now, addr, how_long);
         self.table.remove(&addr);
-        self.newcomers.retain(|newcomer| newcomer.addr != addr);
+        List::retain(&mut self.newcomers, |newcomer| *newcomer != addr);
         for (_, search) in self.searches.iter_mut() {
             search.lookup.refused(&addr, Errand::Search);
         }
@@ -348,9 +346,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     fn tell(&mut self, event: Event) {
         // Four kinds of news: when nobody polls, the oldest is the one to lose.
         if self.news.is_full() {
-            self.news.pop_front();
+            List::remove(&mut self.news, 0);
         }
-        let _ = self.news.push_back(event);
+        let _ = List::push(&mut self.news, event);
     }
 }
 

@@ -179,13 +179,13 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let wanted = self.config.upkeep.verify
             && !self.newcomers.is_full()
             && contact.id != self.id
-            && !self.newcomers.iter().any(|known| known.addr == contact.addr)
+            && !self.newcomers.contains(&contact.addr)
             && self.is_believable(&contact)
             && !self.silent.is_shunned(now, &contact.addr)
             && !self.blocked.is_shunned(now, &contact.addr)
             && self.table.wants(now, contact);
         if wanted {
-            let _ = self.newcomers.push_back(contact);
+            let _ = List::push(&mut self.newcomers, contact.addr);
         }
     }
 

@@ -13,7 +13,9 @@ use crate::rows::Handle;
 impl<S: Storage, R: CryptoRng> Node<S, R> {
     pub(super) fn report(&mut self) -> Option<Event> {
         self.free_told();
-        if let Some(event) = self.news.pop_front() {
+        if let Some(event) = List::remove(&mut self.news, 0) {
+            // There are none for hours.
+            List::trim(&mut self.news, |_| false);
             return Some(event);
         }
         self.report_ask().or_else(|| self.report_question()).or_else(|| self.report_search())

@@ -353,13 +353,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        let newcomer = if self.verifying { None } else { self.newcomers.pop_front() };
-        if let Some(newcomer) = newcomer {
+        if !self.verifying
+            && let Some(newcomer) = List::remove(&mut self.newcomers, 0)
+        {
             self.verifying = true;
             self.newcomer = self.newcomer.wrapping_add(1);
             // Its real id is what it answers with.
             let asker = Asker::Verify(self.newcomer);
-            return self.send(now, buffer, newcomer.addr, None, asker, None);
+            return self.send(now, buffer, newcomer, None, asker, None);
         }
         if self.upkeep_waits() {
             return None;

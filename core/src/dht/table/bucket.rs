@@ -3,37 +3,51 @@
 //! Nobody is in reserve while there is a place. Knows neither our own id nor the other buckets.
 
 use core::cmp::Reverse;
+use core::marker::PhantomData;
 use core::net::SocketAddr;
 
 use heapless::Vec;
 
-use super::entry::Entry;
+use super::place::{Address, Place};
+use super::stamp::Stamp;
 use crate::limits::{K, RESERVES_MAX};
 use crate::list::List;
 use crate::time::Instant;
 
 /// Up to `K` nodes at about the same distance, and a few in reserve: inline, or in lists of another
 /// kind.
-#[derive(Clone, Debug, Default)]
-pub struct Bucket<E = Vec<Entry, K, u8>, R = Vec<Entry, RESERVES_MAX, u8>> {
+#[derive(Clone, Debug)]
+pub struct Bucket<A = SocketAddr, E = Vec<Place<A>, K, u8>, R = Vec<Place<A>, RESERVES_MAX, u8>> {
     pub(super) entries: E,
     pub(super) reserves: R,
     /// When it last changed, or somebody was looked for here.
     pub(super) refreshed: Instant,
+    address: PhantomData<A>,
 }
 
-impl<E: List<Entry>, R: List<Entry>> Bucket<E, R> {
-    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+impl<A, E: Default, R: Default> Default for Bucket<A, E, R> {
+    fn default() -> Self {
+        Self {
+            entries: E::default(),
+            reserves: R::default(),
+            refreshed: Instant::EPOCH,
+            address: PhantomData,
+        }
+    }
+}
+
+impl<A: Address, E: List<Place<A>>, R: List<Place<A>>> Bucket<A, E, R> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Place<A>> {
         self.entries.iter().chain(self.reserves.iter())
     }
 
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Place<A>> {
         self.entries.iter_mut().chain(self.reserves.iter_mut())
     }
 
     /// Gives an entry a free place, that of a worse one, or one in reserve. Returns whether it is
     /// among the entries now.
-    pub(super) fn settle(&mut self, new: Entry, prefer_verified: bool) -> bool {
+    pub(super) fn settle(&mut self, new: Place<A>, prefer_verified: bool) -> bool {
         if self.entries.push(new).is_ok() {
             return true;
         }
@@ -53,23 +67,23 @@ impl<E: List<Entry>, R: List<Entry>> Bucket<E, R> {
     }
 
     /// Keeps an entry in reserve, if it was heard of later than another there.
-    fn reserve(&mut self, new: Entry) {
+    fn reserve(&mut self, new: Place<A>) {
         if self.reserves.push(new).is_ok() {
             return;
         }
-        let spare = self.reserves.iter_mut().filter(|entry| !entry.protected);
+        let spare = self.reserves.iter_mut().filter(|entry| !entry.is_protected());
         let oldest = spare.min_by_key(|entry| entry.heard);
         if let Some(oldest) = oldest
-            && (new.protected || oldest.heard <= new.heard)
+            && (new.is_protected() || oldest.heard <= new.heard)
         {
             *oldest = new;
         }
     }
 
     /// The best in reserve, taken out.
-    fn best_reserve(&mut self, prefer_verified: bool) -> Option<Entry> {
-        let rank = |(_, entry): &(usize, &Entry)| {
-            (entry.protected, prefer_verified.then_some(entry.proof), entry.heard)
+    fn best_reserve(&mut self, prefer_verified: bool) -> Option<Place<A>> {
+        let rank = |(_, entry): &(usize, &Place<A>)| {
+            (entry.is_protected(), prefer_verified.then_some(entry.proof()), entry.heard)
         };
         let (index, _) = self.reserves.iter().enumerate().max_by_key(rank)?;
         self.reserves.remove(index)
@@ -84,11 +98,11 @@ impl<E: List<Entry>, R: List<Entry>> Bucket<E, R> {
     }
 
     /// Takes out whoever is at an address.
-    pub(super) fn take(&mut self, addr: &SocketAddr, prefer_verified: bool) -> Option<Entry> {
-        if let Some(index) = self.reserves.iter().position(|e| e.contact.addr == *addr) {
+    pub(super) fn take(&mut self, addr: &A, prefer_verified: bool) -> Option<Place<A>> {
+        if let Some(index) = self.reserves.iter().position(|e| e.addr == *addr) {
             return self.reserves.remove(index);
         }
-        let index = self.entries.iter().position(|e| e.contact.addr == *addr)?;
+        let index = self.entries.iter().position(|e| e.addr == *addr)?;
         let taken = self.entries.remove(index);
         self.fill(prefer_verified);
         taken
@@ -97,17 +111,17 @@ impl<E: List<Entry>, R: List<Entry>> Bucket<E, R> {
     /// Whoever is at an address did not answer. Returns its entry, if it is still there.
     pub(super) fn silent(
         &mut self,
-        now: Instant,
-        addr: &SocketAddr,
+        now: Stamp,
+        addr: &A,
         prefer_verified: bool,
-    ) -> Option<Entry> {
-        let entry = self.all_mut().find(|entry| entry.contact.addr == *addr)?;
+    ) -> Option<Place<A>> {
+        let entry = self.all_mut().find(|entry| entry.addr == *addr)?;
         entry.silences = entry.silences.saturating_add(1);
         entry.asked = entry.asked.max(now);
         let entry = *entry;
-        let reserved = self.reserves.iter().any(|e| e.contact.addr == *addr);
+        let reserved = self.reserves.iter().any(|e| e.addr == *addr);
         let replaced = entry.is_bad() && !self.reserves.is_empty();
-        if !entry.protected && (reserved || replaced) {
+        if !entry.is_protected() && (reserved || replaced) {
             self.take(addr, prefer_verified);
             return None;
         }
@@ -115,13 +129,13 @@ impl<E: List<Entry>, R: List<Entry>> Bucket<E, R> {
     }
 
     /// Marks a node as protected, and takes it out of reserve if another can go there.
-    pub(super) fn protect(&mut self, addr: &SocketAddr, protected: bool, prefer_verified: bool) {
-        if let Some(index) = self.reserves.iter().position(|e| e.contact.addr == *addr) {
+    pub(super) fn protect(&mut self, addr: &A, protected: bool, prefer_verified: bool) {
+        if let Some(index) = self.reserves.iter().position(|e| e.addr == *addr) {
             let Some(mut entry) = self.reserves.remove(index) else { return };
-            entry.protected = protected;
+            entry.protect(protected);
             self.settle(entry, prefer_verified);
-        } else if let Some(entry) = self.entries.iter_mut().find(|e| e.contact.addr == *addr) {
-            entry.protected = protected;
+        } else if let Some(entry) = self.entries.iter_mut().find(|e| e.addr == *addr) {
+            entry.protect(protected);
         }
     }
 }

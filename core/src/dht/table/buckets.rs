@@ -8,8 +8,10 @@ use heapless::Vec;
 use rand_core::Rng;
 
 use super::bucket::Bucket;
-use super::entry::{Entry, Lately};
+use super::entry::Entry;
 use super::nearest::Nearest;
+use super::place::{Address, Place};
+use super::stamp::{Epoch, Lately};
 use super::{Counts, Proof, Quality, Routing, TableConfig, Upkeep};
 use crate::contact::{Contact, Network};
 use crate::id::Id;
@@ -17,8 +19,8 @@ use crate::limits::{K, RESERVES_MAX};
 use crate::list::List;
 use crate::time::Instant;
 
-type Entries = Vec<Entry, K, u8>;
-type Reserves = Vec<Entry, RESERVES_MAX, u8>;
+type Entries<A> = Vec<Place<A>, K, u8>;
+type Reserves<A> = Vec<Place<A>, RESERVES_MAX, u8>;
 
 /// Bits of an id: there is no use for more buckets.
 const BITS: usize = 160;
@@ -46,30 +48,32 @@ const BITS: usize = 160;
 /// assert_eq!(table.deadline(), Some(now + Duration::from_secs(15 * 60)));
 /// ```
 #[derive(Debug)]
-pub struct Table<L, E = Entries, R = Reserves>
+pub struct Table<L, A = SocketAddr, E = Entries<A>, R = Reserves<A>>
 where
-    L: List<Bucket<E, R>>,
+    L: List<Bucket<A, E, R>>,
 {
     own: Id,
     buckets: L,
-    lists: PhantomData<(E, R)>,
+    rows: PhantomData<(A, E, R)>,
     config: TableConfig,
+    epoch: Epoch,
     /// The one deadline: when upkeep looks again.
     next: Option<Instant>,
 }
 
-impl<L, E, R> Table<L, E, R>
+impl<L, A, E, R> Table<L, A, E, R>
 where
-    L: List<Bucket<E, R>>,
-    E: List<Entry> + Default,
-    R: List<Entry> + Default,
+    L: List<Bucket<A, E, R>>,
+    A: Address,
+    E: List<Place<A>> + Default,
+    R: List<Place<A>> + Default,
 {
     /// An empty table in an empty list. With room for no bucket it stays empty.
     pub fn new(own: Id, mut config: TableConfig, mut buckets: L) -> Self {
         // Without any spacing, a deadline could fail to lie in the future.
         config.upkeep_spacing = config.upkeep_spacing.max(Duration::from_millis(1));
         let _ = buckets.push(Bucket::default());
-        Self { own, buckets, lists: PhantomData, config, next: None }
+        Self { own, buckets, rows: PhantomData, config, epoch: Epoch::default(), next: None }
     }
 
     /// The bucket that an id belongs to.
@@ -84,47 +88,55 @@ where
 
     /// Those whose presence forbids another with this id, at this address or in this network, and
     /// whether each is in reserve.
-    fn rivals(&self, contact: Contact) -> impl Iterator<Item = (bool, &Entry)> {
+    fn rivals(&self, id: Id, addr: A) -> impl Iterator<Item = (bool, &Place<A>)> {
         // On local networks all are neighbours.
-        let network = Network::foreign(contact.addr.ip()).filter(|_| self.config.diversity);
-        let clashes = move |entry: &Entry| {
-            entry.contact.id == contact.id
-                || entry.contact.addr == contact.addr
-                || (network.is_some() && Network::foreign(entry.contact.addr.ip()) == network)
+        let network = Network::foreign(addr.addr().ip()).filter(|_| self.config.diversity);
+        let is_neighbour = move |entry: &Place<A>| {
+            let ip = entry.addr.addr().ip();
+            network == Some(Network::of(ip)) && network == Network::foreign(ip)
         };
+        let clashes =
+            move |entry: &Place<A>| entry.id == id || entry.addr == addr || is_neighbour(entry);
         let entries = self.buckets.iter().flat_map(|bucket| bucket.entries.iter());
         let reserves = self.buckets.iter().flat_map(|bucket| bucket.reserves.iter());
         let all = entries.map(|entry| (false, entry)).chain(reserves.map(|entry| (true, entry)));
         all.filter(move |(_, entry)| clashes(entry))
     }
 
-    fn first_rival(&self, contact: Contact) -> Option<SocketAddr> {
-        self.rivals(contact).next().map(|(_, rival)| rival.contact.addr)
+    fn first_rival(&self, id: Id, addr: A) -> Option<A> {
+        self.rivals(id, addr).next().map(|(_, rival)| rival.addr)
     }
 
     /// Whether a rival makes room for a node that has just answered, or would.
-    fn makes_room(&self, now: Instant, rival: (bool, &Entry), here: Option<SocketAddr>) -> bool {
+    fn makes_room(&self, now: Instant, rival: (bool, &Place<A>), here: Option<A>) -> bool {
         let (reserved, entry) = rival;
         // Nobody asks those in reserve, so they are believed only as long as they count as good.
         let stale = reserved && !entry.is_good(self.lately(now));
-        let remade = here == Some(entry.contact.addr);
-        !entry.protected && (remade || entry.silences > 0 || stale)
+        let remade = here == Some(entry.addr);
+        !entry.is_protected() && (remade || entry.silences > 0 || stale)
     }
 
     fn lately(&self, now: Instant) -> Lately {
-        Lately::new(now, self.config.questionable_after)
+        Lately::new(self.epoch.stamp(now), self.config.questionable_after)
     }
 
-    fn take(&mut self, addr: &SocketAddr) -> Option<Entry> {
+    fn take(&mut self, addr: &A) -> Option<Place<A>> {
         let prefer = self.config.prefer_verified;
         self.buckets.iter_mut().find_map(|bucket| bucket.take(addr, prefer))
     }
 
+    /// Somebody is about to come in: into an empty table, with an epoch of its own.
+    fn begin(&mut self, now: Instant) {
+        if self.is_empty() {
+            self.epoch = Epoch::around(now);
+        }
+    }
+
     /// Gives an entry its place, splitting the last bucket as often as that helps. Returns whether
     /// it is among the entries.
-    fn place(&mut self, now: Instant, entry: Entry) -> bool {
+    fn place(&mut self, now: Instant, entry: Place<A>) -> bool {
         loop {
-            let index = self.index(entry.contact.id);
+            let index = self.index(entry.id);
             let last = index + 1 == self.buckets.len();
             let Some(bucket) = self.buckets.get_mut(index) else { return false };
             if bucket.entries.is_full() && last && self.split() {
@@ -134,7 +146,7 @@ where
             let placed = bucket.settle(entry, self.config.prefer_verified);
             if placed {
                 bucket.refreshed = now;
-                self.look_by(now, entry.due(self.config.questionable_after));
+                self.look_by(now, self.due(&entry));
             }
             return placed;
         }
@@ -150,7 +162,7 @@ where
         let own = self.own;
         let Some([old, new]) = self.buckets.last_chunk_mut::<2>() else { return false };
         new.refreshed = old.refreshed;
-        let moves = |e: &Entry| e.contact.id.distance(own).leading_zeros() as usize >= shared;
+        let moves = |e: &Place<A>| e.id.distance(own).leading_zeros() as usize >= shared;
         for entry in old.entries.iter().filter(|entry| moves(entry)) {
             let _ = new.entries.push(*entry);
         }
@@ -159,8 +171,8 @@ where
     }
 
     /// An entry that is not in the bucket that its id belongs to, taken out of bucket `index`.
-    fn take_stray(&mut self, index: usize) -> Option<Entry> {
-        let is_stray = |e: &Entry| self.index(e.contact.id) != index || e.contact.id == self.own;
+    fn take_stray(&mut self, index: usize) -> Option<Place<A>> {
+        let is_stray = |e: &Place<A>| self.index(e.id) != index || e.id == self.own;
         let bucket = self.buckets.get(index)?;
         if let Some(at) = bucket.entries.iter().position(is_stray) {
             return self.buckets.get_mut(index)?.entries.swap_remove(at);
@@ -171,9 +183,9 @@ where
 
     /// Brings a stray home. Whoever strays there makes room, and is brought home next: each turn
     /// puts one more entry in its place, so there are no more turns than entries and splits.
-    fn bring_home(&mut self, mut entry: Entry) {
-        while entry.contact.id != self.own {
-            let index = self.index(entry.contact.id);
+    fn bring_home(&mut self, mut entry: Place<A>) {
+        while entry.id != self.own {
+            let index = self.index(entry.id);
             let Some(bucket) = self.buckets.get(index) else { return };
             let stray = if bucket.entries.is_full() { self.take_stray(index) } else { None };
             let last = index + 1 == self.buckets.len();
@@ -210,12 +222,16 @@ where
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
+    fn due(&self, entry: &Place<A>) -> Instant {
+        entry.due(self.epoch, self.config.questionable_after)
+    }
+
     /// Whom nothing was heard of for longest, and when it is due to be asked.
     fn stalest(&self) -> Option<(Instant, usize, Contact)> {
-        let after = self.config.questionable_after;
         let numbered = self.buckets.iter().enumerate();
         let all = numbered.flat_map(|(i, bucket)| bucket.entries.iter().map(move |e| (i, e)));
-        all.map(|(i, e)| (e.due(after), i, e.contact)).min_by_key(|(due, ..)| *due)
+        let stalest = all.map(|(i, e)| (self.due(e), i, e)).min_by_key(|(due, ..)| *due);
+        stalest.map(|(due, index, entry)| (due, index, entry.contact()))
     }
 
     /// Which bucket with room was looked after longest ago, and when it is due again.
@@ -270,11 +286,12 @@ where
     }
 }
 
-impl<L, E, R> Routing for Table<L, E, R>
+impl<L, A, E, R> Routing for Table<L, A, E, R>
 where
-    L: List<Bucket<E, R>>,
-    E: List<Entry> + Default,
-    R: List<Entry> + Default,
+    L: List<Bucket<A, E, R>>,
+    A: Address,
+    E: List<Place<A>> + Default,
+    R: List<Place<A>> + Default,
 {
     fn own(&self) -> Id {
         self.own
@@ -300,38 +317,34 @@ where
     }
 
     fn answered(&mut self, now: Instant, contact: Contact, _: Duration, proof: Proof) -> bool {
+        let Some(addr) = A::keep(&contact.addr) else { return false };
         if contact.id == self.own {
             return false;
         }
-        let mut new = Entry {
-            contact,
-            heard: now,
-            asked: Instant::EPOCH,
-            silences: 0,
-            proof,
-            answered: true,
-            protected: false,
-        };
+        self.begin(now);
+        let mut new = Place::answering(contact.id, addr, proof, self.epoch.stamp(now));
         let index = self.index(contact.id);
         let Some(bucket) = self.buckets.get_mut(index) else { return false };
-        if let Some(known) = bucket.entries.iter_mut().find(|e| e.contact == contact) {
-            new.heard = known.heard.max(now);
-            new.protected = known.protected;
+        if let Some(known) = bucket.entries.iter_mut().find(|e| e.is(&contact.id, &addr)) {
+            new.heard = known.heard.max(new.heard);
+            new.protect(known.is_protected());
             *known = new;
-            self.look_by(now, new.due(self.config.questionable_after));
+            self.look_by(now, self.due(&new));
             return true;
         }
-        if let Some(at) = bucket.reserves.iter().position(|e| e.contact == contact) {
+        if let Some(at) = bucket.reserves.iter().position(|e| e.is(&contact.id, &addr)) {
             let Some(known) = bucket.reserves.remove(at) else { return false };
-            new.heard = known.heard.max(now);
-            new.protected = known.protected;
+            new.heard = known.heard.max(new.heard);
+            new.protect(known.is_protected());
             return self.place(now, new);
         }
-        if !self.rivals(contact).all(|rival| self.makes_room(now, rival, Some(contact.addr))) {
+        let mut rivals = self.rivals(contact.id, addr);
+        if !rivals.all(|rival| self.makes_room(now, rival, Some(addr))) {
             return false;
         }
-        while let Some(addr) = self.first_rival(contact) {
-            if self.take(&addr).is_none() {
+        drop(rivals);
+        while let Some(rival) = self.first_rival(contact.id, addr) {
+            if self.take(&rival).is_none() {
                 return false;
             }
         }
@@ -339,26 +352,28 @@ where
     }
 
     fn asked_us(&mut self, now: Instant, contact: &Contact) -> bool {
-        let index = self.index(contact.id);
+        let Some(addr) = A::keep(&contact.addr) else { return false };
+        let (index, heard) = (self.index(contact.id), self.epoch.stamp(now));
         let Some(bucket) = self.buckets.get_mut(index) else { return false };
-        let Some(entry) = bucket.all_mut().find(|entry| entry.contact == *contact) else {
+        let Some(entry) = bucket.all_mut().find(|entry| entry.is(&contact.id, &addr)) else {
             return false;
         };
         // Whoever fell silent and is back has to answer before it counts: its question is no reason
         // to ask it later.
-        let known = entry.answered && !entry.is_bad();
+        let known = entry.has_answered() && !entry.is_bad();
         if known {
-            entry.heard = entry.heard.max(now);
+            entry.heard = entry.heard.max(heard);
         }
         known
     }
 
     fn silent(&mut self, now: Instant, addr: &SocketAddr) {
-        let prefer = self.config.prefer_verified;
-        let known = |bucket: &Bucket<E, R>| bucket.all().any(|entry| entry.contact.addr == *addr);
+        let Some(addr) = A::keep(addr) else { return };
+        let (asked, prefer) = (self.epoch.stamp(now), self.config.prefer_verified);
+        let known = |bucket: &Bucket<A, E, R>| bucket.all().any(|entry| entry.addr == addr);
         let Some(bucket) = self.buckets.iter_mut().find(|bucket| known(bucket)) else { return };
-        let due = match bucket.silent(now, addr, prefer) {
-            Some(entry) => Some(entry.due(self.config.questionable_after)),
+        let due = match bucket.silent(asked, &addr, prefer) {
+            Some(entry) => Some(self.due(&entry)),
             // Whoever took its place may have been in reserve for long.
             None => self.stalest().map(|(due, ..)| due),
         };
@@ -368,56 +383,40 @@ where
     }
 
     fn wants(&self, now: Instant, contact: Contact) -> bool {
+        let Some(addr) = A::keep(&contact.addr) else { return false };
         let index = self.index(contact.id);
         let Some(bucket) = self.buckets.get(index) else { return false };
-        let proof = match contact.id.fits_address(contact.addr.ip()) {
-            true => Proof::Verified,
-            false => Proof::Unverified,
-        };
-        let new = Entry {
-            contact,
-            heard: now,
-            asked: Instant::EPOCH,
-            silences: 0,
-            proof,
-            answered: true,
-            protected: false,
-        };
+        let new = Place::answering(contact.id, addr, proof(&contact), self.epoch.stamp(now));
         let prefer = self.config.prefer_verified;
         // Nobody is in reserve where a split would make room.
         let room = !bucket.entries.is_full()
             || !bucket.reserves.is_full()
             || bucket.entries.iter().any(|entry| entry.gives_way(&new, prefer).is_some())
-            || bucket.reserves.iter().any(|e| !e.protected && !e.is_good(self.lately(now)));
+            || bucket.reserves.iter().any(|e| !e.is_protected() && !e.is_good(self.lately(now)));
         // What it claims is unproven, so whoever is at its address is left in peace.
-        room && contact.id != self.own
-            && self.rivals(contact).all(|rival| self.makes_room(now, rival, None))
+        let mut rivals = self.rivals(contact.id, addr);
+        room && contact.id != self.own && rivals.all(|rival| self.makes_room(now, rival, None))
     }
 
     fn restore(&mut self, now: Instant, contact: Contact) {
-        if contact.id != self.own && self.rivals(contact).next().is_none() {
-            let fits = contact.id.fits_address(contact.addr.ip());
-            let entry = Entry {
-                contact,
-                heard: Instant::EPOCH,
-                asked: Instant::EPOCH,
-                silences: 0,
-                proof: if fits { Proof::Verified } else { Proof::Unverified },
-                answered: false,
-                protected: false,
-            };
-            self.place(now, entry);
+        let Some(addr) = A::keep(&contact.addr) else { return };
+        if contact.id != self.own && self.rivals(contact.id, addr).next().is_none() {
+            self.begin(now);
+            self.place(now, Place::unheard(contact.id, addr, proof(&contact)));
         }
     }
 
     fn remove(&mut self, addr: &SocketAddr) {
-        self.take(addr);
+        if let Some(addr) = A::keep(addr) {
+            self.take(&addr);
+        }
     }
 
     fn protect(&mut self, addr: &SocketAddr, protected: bool) {
+        let Some(addr) = A::keep(addr) else { return };
         let prefer = self.config.prefer_verified;
         for bucket in self.buckets.iter_mut() {
-            bucket.protect(addr, protected, prefer);
+            bucket.protect(&addr, protected, prefer);
         }
     }
 
@@ -428,7 +427,7 @@ where
         quality: Quality,
         found: &mut Vec<Contact, N>,
     ) {
-        let mut nearest = Nearest::<N>::new(target);
+        let mut nearest = Nearest::<A, N>::new(target);
         let (own, buckets) = (self.own, &*self.buckets);
         if quality == Quality::Usable {
             nearest.gather(own, buckets, |entry| !entry.is_bad());
@@ -458,8 +457,8 @@ where
             let (Upkeep::Ping(asked) | Upkeep::FindNode { via: asked, .. }) = question;
             let home = self.index(asked.id);
             let home = self.buckets.get_mut(home).map(|bucket| bucket.entries.iter_mut());
-            if let Some(entry) = home.into_iter().flatten().find(|e| e.contact == asked) {
-                entry.asked = entry.asked.max(now);
+            if let Some(entry) = home.into_iter().flatten().find(|e| e.contact() == asked) {
+                entry.asked = entry.asked.max(self.epoch.stamp(now));
             }
             if let Some(bucket) = self.buckets.get_mut(index) {
                 bucket.refreshed = now;
@@ -499,6 +498,15 @@ where
     }
 
     fn for_each(&self, see: &mut dyn FnMut(&Entry)) {
-        self.buckets.iter().rev().flat_map(|bucket| bucket.entries.iter()).for_each(see);
+        let all = self.buckets.iter().rev().flat_map(|bucket| bucket.entries.iter());
+        all.for_each(|entry| see(&entry.entry(self.epoch)));
+    }
+}
+
+/// Whether the id of a node that was heard of fits its address (BEP 42).
+fn proof(contact: &Contact) -> Proof {
+    match contact.id.fits_address(contact.addr.ip()) {
+        true => Proof::Verified,
+        false => Proof::Unverified,
     }
 }

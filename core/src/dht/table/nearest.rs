@@ -8,19 +8,19 @@
 use heapless::Vec;
 
 use super::bucket::Bucket;
-use super::entry::Entry;
+use super::place::{Address, Place};
 use crate::contact::Contact;
 use crate::id::Id;
 use crate::list::List;
 
 /// The nearest entries met so far, the first 64 bits of each one's distance beside it.
-pub(super) struct Nearest<'a, const N: usize> {
+pub(super) struct Nearest<'a, A, const N: usize> {
     target: Id,
     head: u64,
-    found: Vec<(u64, &'a Entry), N>,
+    found: Vec<(u64, &'a Place<A>), N>,
 }
 
-impl<'a, const N: usize> Nearest<'a, N> {
+impl<'a, A: Address, const N: usize> Nearest<'a, A, N> {
     pub(super) fn new(target: Id) -> Self {
         Self { target, head: head(target), found: Vec::new() }
     }
@@ -31,11 +31,11 @@ impl<'a, const N: usize> Nearest<'a, N> {
 
     /// Gathers wanted entries, nearest bucket first, until there are enough.
     #[inline]
-    pub(super) fn gather<E: List<Entry>, R: List<Entry>>(
+    pub(super) fn gather<E: List<Place<A>>, R: List<Place<A>>>(
         &mut self,
         own: Id,
-        buckets: &'a [Bucket<E, R>],
-        wanted: impl Fn(&Entry) -> bool,
+        buckets: &'a [Bucket<A, E, R>],
+        wanted: impl Fn(&Place<A>) -> bool,
     ) {
         let Some((last, before)) = buckets.split_last() else { return };
         let apart = own.distance(self.target).0;
@@ -58,8 +58,8 @@ impl<'a, const N: usize> Nearest<'a, N> {
 
     /// Puts an entry in its place among those of its bucket, which begin at `start`.
     #[inline]
-    fn offer(&mut self, start: usize, entry: &'a Entry) {
-        let key = self.head ^ head(entry.contact.id);
+    fn offer(&mut self, start: usize, entry: &'a Place<A>) {
+        let key = self.head ^ head(entry.id);
         if self.found.is_full() {
             match self.found.last() {
                 Some(last) if self.found.len() > start && self.is_nearer((key, entry), *last) => {
@@ -74,8 +74,8 @@ impl<'a, const N: usize> Nearest<'a, N> {
     }
 
     #[inline]
-    fn is_nearer(&self, one: (u64, &Entry), than: (u64, &Entry)) -> bool {
-        let distance = |entry: &Entry| entry.contact.id.distance(self.target);
+    fn is_nearer(&self, one: (u64, &Place<A>), than: (u64, &Place<A>)) -> bool {
+        let distance = |entry: &Place<A>| entry.id.distance(self.target);
         one.0 < than.0 || one.0 == than.0 && distance(one.1) < distance(than.1)
     }
 
@@ -103,7 +103,7 @@ impl<'a, const N: usize> Nearest<'a, N> {
             self.sort();
         }
         found.clear();
-        found.extend(self.found.iter().map(|(_, entry)| entry.contact));
+        found.extend(self.found.iter().map(|(_, entry)| entry.contact()));
     }
 }
 

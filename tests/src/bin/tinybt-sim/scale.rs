@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) {
 }
 
 /// Bytes that an idle node may take among 10,000, the simulator's share included.
-const MEMORY_MAX: f64 = 15.0 * 1_024.0;
+const MEMORY_MAX: f64 = 8.0 * 1_024.0;
 
 pub(crate) fn link(rtt: u64, loss: u32) -> Link {
     let median = Duration::from_millis(rtt);

@@ -45,8 +45,8 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
-struct Model {
-    table: Large,
+struct Model<T> {
+    table: T,
     config: TableConfig,
     buckets_max: usize,
     now: Instant,
@@ -54,16 +54,27 @@ struct Model {
     protected: BTreeSet<SocketAddr>,
 }
 
-impl Model {
-    fn new(buckets_max: usize, diversity: bool, prefer_verified: bool) -> Self {
-        let config = TableConfig { diversity, prefer_verified, ..TableConfig::default() };
+impl<T: Routing> Model<T> {
+    fn new(table: T, config: TableConfig, buckets_max: usize) -> Self {
         Self {
-            table: table(buckets_max, config),
+            table,
             config,
             buckets_max,
             now: at(1_000),
             random: ChaCha8Rng::seed_from_u64(7),
             protected: BTreeSet::new(),
+        }
+    }
+
+    fn live(mut self, ops: &[Op], targets: &[(usize, u64)]) {
+        for (index, op) in ops.iter().enumerate() {
+            self.apply(*op);
+            self.check();
+            self.check_upkeep();
+            let (shared, seed) = targets[index % targets.len()];
+            self.check_closest::<8>(id(shared, seed));
+            self.check_closest::<3>(id(shared, seed));
+            self.check_closest::<40>(self.table.own());
         }
     }
 
@@ -243,15 +254,8 @@ proptest! {
         diversity: bool,
         prefer_verified: bool,
     ) {
-        let mut model = Model::new(buckets_max, diversity, prefer_verified);
-        for (index, op) in ops.into_iter().enumerate() {
-            model.apply(op);
-            model.check();
-            model.check_upkeep();
-            let (shared, seed) = targets[index % targets.len()];
-            model.check_closest::<8>(id(shared, seed));
-            model.check_closest::<3>(id(shared, seed));
-            model.check_closest::<40>(model.table.own());
-        }
+        let config = TableConfig { diversity, prefer_verified, ..TableConfig::default() };
+        Model::new(table(buckets_max, config), config, buckets_max).live(&ops, &targets);
+        Model::new(inline(buckets_max, config), config, buckets_max).live(&ops, &targets);
     }
 }
