@@ -94,8 +94,8 @@ impl Network {
 
     /// Whether two networks are of one /16 (IPv4) or /48 (IPv6).
     pub fn is_beside(self, other: Network) -> bool {
-        let bits = if self.0 >> 63 == 0 { 8 } else { 16 };
-        self.0 >> bits == other.0 >> bits
+        let differ = self.0 ^ other.0;
+        if self.0 >> 63 == 0 { differ >> 8 == 0 } else { differ >> 16 == 0 }
     }
 
     /// One of `2^bits` places, for sets that tell networks apart as far as they can.

@@ -181,9 +181,9 @@ impl Lookup {
         self.density = density;
     }
 
-    /// How many count up to a candidate.
-    fn most(&self, candidate: &Candidate) -> usize {
-        self.density.most_within(candidate.contact.id.distance(self.target))
+    /// Whether so many count already as are plausible up to a candidate.
+    fn is_crowded(&self, count: usize, candidate: &Candidate) -> bool {
+        self.density.is_crowded(count, candidate.contact.id.distance(self.target))
     }
 
     /// The point that is looked for.
@@ -214,10 +214,12 @@ impl Lookup {
         }
         self.seeds.retain(|seed| seed.addr != contact.addr);
         if let Some(network) = Network::foreign(contact.addr.ip()).filter(|_| self.diversity) {
-            let others = || self.shortlist.iter().map(|c| Network::of(c.contact.addr.ip()));
-            if others().filter(|other| *other == network).count() >= Self::PER_NETWORK
-                || others().filter(|other| other.is_beside(network)).count() >= Self::PER_SITE
-            {
+            let (mut same, mut beside) = (0, 0);
+            for other in self.shortlist.iter().map(|c| Network::of(c.contact.addr.ip())) {
+                same += usize::from(other == network);
+                beside += usize::from(other.is_beside(network));
+            }
+            if same >= Self::PER_NETWORK || beside >= Self::PER_SITE {
                 return false;
             }
         }
@@ -310,7 +312,7 @@ impl Lookup {
         for (index, candidate) in self.shortlist.iter().enumerate() {
             match candidate.state {
                 State::Failed => {}
-                _ if count < self.most(candidate) => count += 1,
+                _ if !self.is_crowded(count, candidate) => count += 1,
                 _ if candidate.open == [0; 2] => last = Some(index),
                 _ => {}
             }
@@ -358,7 +360,7 @@ impl Lookup {
         let (mut window, mut confirmed) = (0, 0);
         let (mut again, mut doubtful, mut held_back) = (None, None, None);
         for (index, candidate) in self.shortlist.iter().enumerate() {
-            if window >= self.most(candidate) {
+            if self.is_crowded(window, candidate) {
                 continue;
             }
             let is_near = candidate.testimony != Testimony::default();
@@ -422,7 +424,7 @@ impl Lookup {
         let most = if self.announcing { ANNOUNCES_MAX } else { K };
         let mut places = 0;
         for (index, candidate) in self.shortlist.iter().enumerate() {
-            if places >= self.most(candidate) {
+            if self.is_crowded(places, candidate) {
                 continue;
             }
             if candidate.state != State::Answered || candidate.token.is_empty() {
@@ -553,7 +555,7 @@ impl Lookup {
         }
         let mut confirmed = 0;
         for candidate in &self.shortlist {
-            if confirmed >= self.most(candidate) {
+            if self.is_crowded(confirmed, candidate) {
                 continue;
             }
             match candidate.state {

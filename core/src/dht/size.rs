@@ -5,8 +5,6 @@
 //! sums over independent points have one whose shape is the sum of theirs, and from its quantiles
 //! comes the interval. A target counts once, by its last lookup. Knows neither time nor messages.
 
-use core::num::NonZeroU64;
-
 use crate::dht::bloom::square_root;
 use crate::id::{Distance, Id};
 use crate::limits::{DENSITY_LOOKUPS, K, SPANS_MAX};
@@ -76,12 +74,12 @@ pub struct Density {
 }
 
 impl Density {
-    /// How many nodes are plausible within a distance: three for each that is to be expected, and two.
-    /// Chance puts more around one target of ten, and then it is one more.
-    pub fn most_within(self, distance: Distance) -> usize {
-        let Some(reach) = NonZeroU64::new(u64::from(self.reach)) else { return usize::MAX };
-        let distance = distance.0.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-        (2 + 3 * K as u64 * u64::from(distance) / reach) as usize
+    /// Whether there are too many within a distance for one more: three for each that is to be
+    /// expected there, and two. Chance puts more around one target of ten, and then it is one more.
+    pub fn is_crowded(self, count: usize, distance: Distance) -> bool {
+        let head = distance.0.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        let more = u64::from(self.reach) * count.saturating_sub(1) as u64;
+        self.reach != 0 && count > 1 && more > 3 * K as u64 * u64::from(head)
     }
 }
 

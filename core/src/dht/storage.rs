@@ -45,6 +45,9 @@ pub trait Storage: Sized {
     /// The most bytes that one lookup can gather. A scrape needs 576, an item 1,160; where there
     /// are fewer such lookups are refused, and their code is left out.
     const GATHERED_MAX: usize;
+    /// Whether the size of the network is estimated from lookups: by it crowds around a target are
+    /// told from neighbours. Where it is not, the code for it is left out.
+    const CENSUS: bool = true;
 
     /// An empty routing table for nodes of one family.
     fn table(&self, own: Id, config: TableConfig, family: Family) -> Self::Table;
@@ -99,6 +102,8 @@ pub trait Storage: Sized {
 /// an item (BEP 44).
 /// With `scrapes: true` behind `peers_stored` the node also answers scrapes (BEP 33) and samples
 /// (BEP 51), at the cost of the code for it.
+/// With `census: false` behind `sources` the network's size is not estimated, and crowds around a
+/// target are not told from neighbours.
 /// `items` are those of others that are kept, 1,200 bytes each (BEP 44); with 0 nothing is left of
 /// serving them.
 #[macro_export]
@@ -118,7 +123,8 @@ macro_rules! storage {
             $(scrapes: $scrapes:expr,)?
             items: $items:expr,
             shunned: $shunned:expr,
-            sources: $sources:expr $(,)?
+            sources: $sources:expr
+            $(, census: $census:expr)? $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -153,6 +159,7 @@ macro_rules! storage {
             type Sources = $crate::heapless::Vec<$crate::dht::budget::Source, { $sources }>;
 
             const GATHERED_MAX: usize = $peers_per_lookup * 7;
+            $(const CENSUS: bool = $census;)?
 
             fn table(
                 &self,

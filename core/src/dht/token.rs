@@ -6,7 +6,6 @@
 //! token, so no flood can push one out, and checking one changes nothing. The secret of a period
 //! is derived from one that never leaves this file.
 
-use core::hash::Hasher;
 use core::net::IpAddr;
 
 use rand_core::CryptoRng;
@@ -68,10 +67,11 @@ impl Tokens {
 fn derive(secret: &[u8; 16], period: u64) -> [u8; 16] {
     let mut derived = [0; 16];
     for (half, part) in derived.chunks_exact_mut(8).zip(0u8..) {
-        let mut hasher = SipHasher24::new_with_key(secret);
-        hasher.write(&period.to_le_bytes());
-        hasher.write(&[part]);
-        half.copy_from_slice(&hasher.finish().to_le_bytes());
+        let mut bytes = [part; 9];
+        if let Some(head) = bytes.first_chunk_mut() {
+            *head = period.to_le_bytes();
+        }
+        half.copy_from_slice(&SipHasher24::new_with_key(secret).hash(&bytes).to_le_bytes());
     }
     derived
 }

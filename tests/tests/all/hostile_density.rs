@@ -28,7 +28,7 @@ fn taught(ids: &[Id], lookups: usize) -> Density {
 fn too_many(density: Density, near: &[Id], target: Id) -> usize {
     let mut count = 0;
     for id in near {
-        if count < density.most_within(id.distance(target)) {
+        if !density.is_crowded(count, id.distance(target)) {
             count += 1;
         }
     }
@@ -76,5 +76,6 @@ fn before_the_first_lookup_nobody_is_too_many_and_a_crowd_does_not_change_the_sc
     let (before, point) = (census.density(), closest(&ids, target)[7].distance(target));
     census.note(target, crowd.into_iter(), true);
     let after = census.density();
-    assert!(after.most_within(point) <= before.most_within(point) * 5 / 4);
+    let most = |density: Density| (0..).find(|count| density.is_crowded(*count, point)).unwrap();
+    assert!(most(after) <= most(before) * 5 / 4);
 }

@@ -227,7 +227,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         gathered: Gathered<S::Found>,
     ) -> Result<LookupId, Busy> {
         let mut lookup = Lookup::new(target, self.config.parallel, self.config.diversity);
-        if self.config.diversity {
+        if S::CENSUS && self.config.diversity {
             lookup.set_density(self.census.density());
         }
         let mut closest = Vec::<Contact, { 2 * K }>::new();

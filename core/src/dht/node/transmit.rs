@@ -289,7 +289,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             search.advance(now);
             if search.has_ended() {
                 ended = true;
-                if search.outcome.end == End::Complete {
+                if S::CENSUS && search.outcome.end == End::Complete {
                     let closest = search.lookup.closest().map(|contact| contact.id);
                     let Outcome { asked, answered, .. } = search.outcome;
                     census.note(search.lookup.target(), closest, answered >= asked);

@@ -34,6 +34,7 @@ tinybt_core::storage! {
         items: 0,
         shunned: 16,
         sources: 16,
+        census: false,
     }
 }
 
