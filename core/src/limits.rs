@@ -84,6 +84,9 @@ pub const RESERVES_MAX: usize = 4;
 /// Finished lookups that the size of the network is judged by: 64 make an interval of a tenth of it
 /// to each side, 8 bytes each.
 pub const SPANS_MAX: usize = 64;
+/// Finished lookups, for distinct targets, before they say how dense the network is: the distance of
+/// a single `K`th node is off by a third.
+pub const DENSITY_LOOKUPS: usize = 4;
 
 /// Networks whose vote on our address is remembered.
 pub const VOTES_MAX: usize = 16;

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use rand_core::Rng;
-use siphasher::sip::SipHasher13;
+use siphasher::sip::SipHasher24;
 
 use crate::budget::{Account, Rate};
 use crate::list::{List, Spare};
@@ -224,5 +224,5 @@ impl Destinations {
 }
 
 fn hash(key: u64, bytes: &[u8]) -> u64 {
-    SipHasher13::new_with_keys(key, 0).hash(bytes)
+    SipHasher24::new_with_keys(key, 0).hash(bytes)
 }

@@ -9,7 +9,7 @@ use core::num::NonZeroU64;
 
 use crate::dht::bloom::square_root;
 use crate::id::{Distance, Id};
-use crate::limits::{K, SPANS_MAX};
+use crate::limits::{DENSITY_LOOKUPS, K, SPANS_MAX};
 use crate::list::{List, Spare};
 
 /// What finished lookups say of the size of the network.
@@ -86,12 +86,17 @@ impl Density {
 }
 
 impl Census {
-    /// How dense the network is, by the mean of what lookups have seen: one that met a crowd, and saw
-    /// far too little, hardly moves it. Not known before the first has ended.
+    /// How dense the network is: the lower quartile of what lookups have seen. A few that met a crowd,
+    /// and saw far too little, do not move it; nor does what was seen while there were fewer nodes. Not
+    /// known before [`DENSITY_LOOKUPS`] have ended.
     pub fn density(&self) -> Density {
-        let sum: u64 = self.spans.iter().map(|span| u64::from(span.distance.head())).sum();
-        let count = NonZeroU64::new(self.spans.len() as u64);
-        Density { reach: count.map_or(0, |count| (sum / count) as u32) }
+        let heads = || self.spans.iter().map(|span| span.distance.head());
+        let quarter = self.spans.len() / 4;
+        if self.spans.len() < DENSITY_LOOKUPS {
+            return Density::default();
+        }
+        let rank = |head: u32| heads().filter(|other| *other < head).count();
+        Density { reach: heads().filter(|head| rank(*head) <= quarter).max().unwrap_or(0) }
     }
 
     /// Takes in the closest nodes that answered a lookup which ran to its end, closest first.

@@ -217,7 +217,7 @@ fn the_vectors_of_bep_44_as_datagrams() {
     let ours = id(1, 0).0;
     let token = read(&reply).token;
     let expected = [
-        b"d2:ip6:\x14\x02\xbd\x07\x1a\xe11:rd2:id20:",
+        b"d2:ip6:\x14\xbd\x02\x07\x1a\xe11:rd2:id20:",
         &ours[..],
         b"5:nodes0:5:token8:",
         &token,

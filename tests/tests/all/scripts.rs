@@ -41,9 +41,9 @@ fn a_single_question_is_repeated_once() {
     play(
         &mut node,
         "
-0.0 > 20.0.2.7:6881 d1:ad2:id20:mnopqrstuvwxyz123456e1:q4:ping1:t4:~~~~1:y1:qe
+0.0 > 20.2.0.7:6881 d1:ad2:id20:mnopqrstuvwxyz123456e1:q4:ping1:t4:~~~~1:y1:qe
 0.3 -
-0.9 > 20.0.2.7:6881 d1:ad2:id20:mnopqrstuvwxyz123456e1:q4:ping1:t4:~~~~1:y1:qe
+0.9 > 20.2.0.7:6881 d1:ad2:id20:mnopqrstuvwxyz123456e1:q4:ping1:t4:~~~~1:y1:qe
 60 -
 ",
     );
