@@ -26,6 +26,19 @@ impl Rate {
     }
 }
 
+/// What a [`Rate`] comes to, in microseconds: divided once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    cost: u64,
+    credit: u64,
+}
+
+impl From<Rate> for Terms {
+    fn from(rate: Rate) -> Self {
+        Self { cost: rate.cost(), credit: rate.credit() }
+    }
+}
+
 /// An account for one [`Rate`]: the instant up to which it is used up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Account {
@@ -33,26 +46,26 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn ready_at(self, rate: Rate) -> u64 {
-        self.used_until.saturating_sub(rate.credit())
+    pub(crate) fn ready_at(self, terms: Terms) -> u64 {
+        self.used_until.saturating_sub(terms.credit)
     }
 
-    pub(crate) fn take(&mut self, now: Instant, rate: Rate) {
-        self.used_until = self.used_until.max(now.as_micros()).saturating_add(rate.cost());
+    pub(crate) fn take(&mut self, now: Instant, terms: Terms) {
+        self.used_until = self.used_until.max(now.as_micros()).saturating_add(terms.cost);
     }
 }
 
 /// A budget for one thing. Without a rate it is never used up.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    rate: Option<Rate>,
+    terms: Option<Terms>,
     account: Account,
 }
 
 impl Budget {
     /// A full budget.
     pub fn new(rate: Option<Rate>) -> Self {
-        Self { rate, account: Account::default() }
+        Self { terms: rate.map(Terms::from), account: Account::default() }
     }
 
     /// Whether there is something left at `now`.
@@ -62,13 +75,13 @@ impl Budget {
 
     /// When there is something left.
     pub fn ready_at(&self) -> Instant {
-        Instant::from_micros(self.rate.map_or(0, |rate| self.account.ready_at(rate)))
+        Instant::from_micros(self.terms.map_or(0, |terms| self.account.ready_at(terms)))
     }
 
     /// Takes one.
     pub fn take(&mut self, now: Instant) {
-        if let Some(rate) = self.rate {
-            self.account.take(now, rate);
+        if let Some(terms) = self.terms {
+            self.account.take(now, terms);
         }
     }
 }

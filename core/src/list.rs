@@ -153,6 +153,7 @@ mod on_the_heap {
             self.capacity as usize
         }
 
+        #[inline]
         fn push(&mut self, item: T) -> Result<(), T> {
             push(&mut self.items, self.capacity as usize, item)
         }
@@ -253,6 +254,7 @@ mod on_the_heap {
     }
 
     /// A quarter more room when there is none, and never more than may be used.
+    #[inline]
     fn push<T>(items: &mut Vec<T>, capacity: usize, item: T) -> Result<(), T> {
         let len = items.len();
         if len >= capacity {

@@ -4,6 +4,20 @@
 //! each thread has its own, made once. There are two for receiving, since the operating system
 //! leaves in each header how long the address was, which the next call takes for its room: so a
 //! header serves addresses of one length.
+//!
+//! One thing in nix 0.31 is not right by the letter, and not to be avoided from outside. How many
+//! datagrams were sent is known by counting its results, and for each of these nix takes a copy of
+//! an address of the header, which sending never writes, and looks at its family (and, of received
+//! ones as well, at the byte where a Unix address keeps its length) to see whether a length is to
+//! be set in the copy. These are bytes of the heap that nobody has initialised. The copy is a
+//! union, of which any bytes are a value; reading a number out of them is what Rust does not
+//! allow. It does no harm: who compiles the call cannot know that the bytes, on the heap and
+//! behind a thread local, were never written; whatever they are, at most a byte of the copy
+//! changes; and we look at no copy but of addresses that the operating system wrote. Headers
+//! without addresses (`()`) would be clean, but then nix takes none to send to; of `SockaddrIn`
+//! nothing is read, but a socket whose family was misnamed would have the operating system write
+//! past it at the second call. rustix sends cleanly, on Linux alone, and does not receive several;
+//! socket2 does neither yet.
 
 pub(crate) use imp::{is_for, receive, send};
 

@@ -9,7 +9,7 @@ use core::time::Duration;
 use rand_core::Rng;
 use siphasher::sip::SipHasher24;
 
-use crate::budget::{Account, Rate};
+use crate::budget::{Account, Rate, Terms};
 use crate::list::{List, Spare};
 use crate::time::Instant;
 
@@ -27,7 +27,7 @@ pub struct Source {
 #[derive(Debug)]
 pub struct Sources<L: List<Source>> {
     rows: L,
-    rate: Option<Rate>,
+    terms: Option<Terms>,
     key: u64,
 }
 
@@ -39,20 +39,20 @@ impl<L: List<Source>> Sources<L> {
         if rate.is_some() {
             while rows.push(Source { key: 0, account: Account::default() }).is_ok() {}
         }
-        Self { rows, rate, key: random.next_u64() }
+        Self { rows, terms: rate.map(Terms::from), key: random.next_u64() }
     }
 
     /// Whether a source, by its [seat](Sources::seat), may be answered at `now`.
     pub fn allows(&self, now: Instant, seat: Seat) -> bool {
-        let Some(rate) = self.rate else { return true };
+        let Some(terms) = self.terms else { return true };
         let set = self.rows.get(seat.set..).unwrap_or_default().iter().take(Self::WAYS);
         let mut known = set.filter(|row| row.key == seat.key);
-        known.all(|row| row.account.ready_at(rate) <= now.as_micros())
+        known.next().is_none_or(|row| row.account.ready_at(terms) <= now.as_micros())
     }
 
     /// Charges a source for an answer.
     pub fn spend(&mut self, now: Instant, seat: Seat) {
-        let Some(rate) = self.rate else { return };
+        let Some(terms) = self.terms else { return };
         let Some(set) = self.rows.get_mut(seat.set..) else { return };
         let mut best: Option<&mut Source> = None;
         for row in set.iter_mut().take(Self::WAYS) {
@@ -68,12 +68,12 @@ impl<L: List<Source>> Sources<L> {
         if row.key != seat.key {
             *row = Source { key: seat.key, account: Account::default() };
         }
-        row.account.take(now, rate);
+        row.account.take(now, terms);
     }
 
     /// Where the budget of a source is, to be looked at and charged.
     pub fn seat(&self, ip: IpAddr) -> Seat {
-        if self.rate.is_none() {
+        if self.terms.is_none() {
             return Seat::default();
         }
         let source = match ip {

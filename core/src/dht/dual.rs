@@ -497,6 +497,11 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
 
     fn home_at(&mut self, local: SocketAddr, from: &SocketAddr) -> Option<&mut Home<S, R>> {
         let homes = self.of_mut(Family::of(from));
+        if let [only] = &mut **homes
+            && only.local().is_none()
+        {
+            return homes.first_mut();
+        }
         let named = homes.iter().position(|home| home.local() == Some(local));
         let place = named.or_else(|| homes.iter().position(|home| home.local().is_none()))?;
         homes.get_mut(place)
@@ -505,7 +510,7 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
     /// How many homes there are, and the place of the first to be served.
     fn circle(&self) -> (usize, usize) {
         let count = self.v4.len() + self.v6.len();
-        (count, self.turn % count.max(1))
+        (count, if self.turn < count { self.turn } else { 0 })
     }
 
     /// What a home has to send, with the best table of the other family at hand.
@@ -522,6 +527,11 @@ impl<S: Storage, R: CryptoRng> Dual<S, R> {
         };
         home.transmit(now, buffer, other.map(|home| home.node().table()))
     }
+}
+
+/// The next place in a circle: a division costs as much as a home that has nothing to do.
+fn next(place: usize, count: usize) -> usize {
+    if place + 1 < count { place + 1 } else { 0 }
 }
 
 /// A number for an address, to choose by.
@@ -562,16 +572,19 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         self.turn = self.turn.wrapping_add(1);
         let (count, first) = self.circle();
+        self.turn = first;
         let is_resting = self.homes().all(|home| home.is_resting(now));
         if !is_resting {
             self.help_each_other(now);
         }
         loop {
-            for step in 0..count {
-                let sent = self.transmit(now, (first + step) % count, buffer);
+            let mut place = first;
+            for _ in 0..count {
+                let sent = self.transmit(now, place, buffer);
                 if sent.is_some() {
                     return sent;
                 }
+                place = next(place, count);
             }
             // Time that passed for one may have left something to the others.
             if is_resting || !self.help_each_other(now) {
@@ -583,8 +596,8 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     fn poll_event(&mut self) -> Option<Event> {
         let (count, first) = self.circle();
         let of_v4 = self.v4.len();
-        for step in 0..count {
-            let place = (first + step) % count;
+        let mut place = first;
+        for _ in 0..count {
             let home = match place.checked_sub(of_v4) {
                 None => self.v4.get_mut(place),
                 Some(place) => self.v6.get_mut(place),
@@ -592,11 +605,14 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
             if let Some(event) = home.and_then(Home::poll_event) {
                 return Some(event);
             }
+            place = next(place, count);
         }
         None
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.homes().fold(None, |next, home| earliest(next, home.poll_timeout()))
+        let sooner = |next, home: &Home<S, R>| earliest(next, home.poll_timeout());
+        let next = self.v4.iter().fold(None, sooner);
+        self.v6.iter().fold(next, sooner)
     }
 }

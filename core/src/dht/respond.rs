@@ -62,13 +62,13 @@ fn try_judge<'a>(
     scrapes: bool,
 ) -> Result<Verdict<'a>, Fault> {
     query.id()?;
-    let want = wanted(query, family);
+    let want = || wanted(query, family);
     Ok(match query.method {
         b"ping" => Verdict::Reply(ReplyKind::Id),
-        b"find_node" => Verdict::Reply(ReplyKind::Nodes { target: query.target()?, want }),
+        b"find_node" => Verdict::Reply(ReplyKind::Nodes { target: query.target()?, want: want() }),
         b"get_peers" => Verdict::Reply(ReplyKind::Peers {
             info_hash: query.info_hash()?,
-            want,
+            want: want(),
             no_seed: scrapes && query.no_seed(),
             scrape: scrapes && query.scrape(),
         }),
@@ -82,15 +82,15 @@ fn try_judge<'a>(
             }
         }
         b"sample_infohashes" if scrapes => {
-            Verdict::Reply(ReplyKind::Samples { target: query.target()?, want })
+            Verdict::Reply(ReplyKind::Samples { target: query.target()?, want: want() })
         }
         // Nodes for an answer would look like success.
         b"put" => Verdict::Foreign(ReplyKind::Error { code: 204, text: "method unknown" }),
         b"" => Verdict::Reply(ReplyKind::Error { code: 203, text: "no method" }),
         // Forwards compatibility: whatever names a place in the key space is led there.
         _ => Verdict::Foreign(match (query.target(), query.info_hash()) {
-            (Ok(target), _) => ReplyKind::Nodes { target, want },
-            (_, Ok(info_hash)) => ReplyKind::Nodes { target: info_hash.as_id(), want },
+            (Ok(target), _) => ReplyKind::Nodes { target, want: want() },
+            (_, Ok(info_hash)) => ReplyKind::Nodes { target: info_hash.as_id(), want: want() },
             _ => ReplyKind::Error { code: 204, text: "method unknown" },
         }),
     })

@@ -41,7 +41,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if Family::of(&from) != self.config.family || is_mapped(&from) {
             return Err(Ignored::Foreign);
         }
-        let message = match krpc::decode(datagram) {
+        // Looked at where it is: it is too large to be moved for nothing.
+        let decoded = krpc::decode(datagram);
+        let message = match &decoded {
             Ok(message) => message,
             Err(DecodeError::NotKrpc) => return Err(Ignored::Foreign),
             Err(_) => return Err(Ignored::Malformed),
@@ -52,10 +54,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if self.blocked.is_shunned(now, &from) {
             return Err(Ignored::Blocked);
         }
-        match message.body {
-            Body::Query(ref query) => self.query(now, from, &message, query, datagram),
-            Body::Response(ref response) => self.response(now, from, &message, response, datagram),
-            Body::Error(ref error) => self.error(now, from, &message, error, datagram),
+        match &message.body {
+            Body::Query(query) => self.query(now, from, message, query, datagram),
+            Body::Response(response) => self.response(now, from, message, response, datagram),
+            Body::Error(error) => self.error(now, from, message, error, datagram),
         }
     }
 

@@ -196,14 +196,32 @@ impl<'a> Reader<'a> {
     /// If something else comes next, its length is misspelt or longer than what follows.
     #[inline]
     pub fn string(&mut self) -> Result<&'a [u8], Error> {
-        // Nearly every length has one digit or two; of lists of nodes, three.
+        // Of lists of nodes the length has three digits.
+        match self.short_string() {
+            Some(string) => Ok(string),
+            None => self.long_string(),
+        }
+    }
+
+    /// The string that comes next if its length has one digit or two, as nearly all have. Where
+    /// there is something else the reader stays.
+    #[inline(always)]
+    pub(crate) fn short_string(&mut self) -> Option<&'a [u8]> {
         let (len, body) = match *self.rest {
             [a @ b'0'..=b'9', b':', ref body @ ..] => (usize::from(a - b'0'), body),
             [a @ b'1'..=b'9', b @ b'0'..=b'9', b':', ref body @ ..] => {
                 (usize::from(a - b'0') * 10 + usize::from(b - b'0'), body)
             }
-            _ => self.long_length()?,
+            _ => return None,
         };
+        let (string, rest) = body.split_at_checked(len)?;
+        self.rest = rest;
+        Some(string)
+    }
+
+    #[inline(never)]
+    fn long_string(&mut self) -> Result<&'a [u8], Error> {
+        let (len, body) = self.long_length()?;
         match body.split_at_checked(len) {
             Some((string, rest)) => {
                 self.rest = rest;
@@ -213,7 +231,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline(never)]
     fn long_length(&self) -> Result<(usize, &'a [u8]), Error> {
         let mut rest = self.rest;
         let mut len = 0usize;
@@ -254,11 +271,19 @@ impl<'a> Reader<'a> {
     /// If something else comes next, it has a spelling other than the one, or does not fit.
     #[inline]
     pub fn integer(&mut self) -> Result<i64, Error> {
-        if let [b'i', digit @ b'0'..=b'9', b'e', rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok(i64::from(digit - b'0'));
+        match self.digit() {
+            Some(digit) => Ok(i64::from(digit)),
+            None => self.long_integer(),
         }
-        self.long_integer()
+    }
+
+    /// The integer that comes next if it has one digit, as all flags have. Where there is something
+    /// else the reader stays.
+    #[inline(always)]
+    pub(crate) fn digit(&mut self) -> Option<u8> {
+        let [b'i', digit @ b'0'..=b'9', b'e', rest @ ..] = self.rest else { return None };
+        self.rest = rest;
+        Some(digit - b'0')
     }
 
     fn long_integer(&mut self) -> Result<i64, Error> {
@@ -323,15 +348,16 @@ impl<'a> Reader<'a> {
     /// If no well-formed value comes next.
     #[inline]
     pub fn skip(&mut self) -> Result<(), Error> {
-        match self.peek()? {
-            b'0'..=b'9' => self.string().map(drop),
-            _ => self.skip_other(),
+        match self.short_string() {
+            Some(_) => Ok(()),
+            None => self.skip_other(),
         }
     }
 
     #[inline(never)]
     fn skip_other(&mut self) -> Result<(), Error> {
         match self.peek()? {
+            b'0'..=b'9' => self.long_string().map(drop),
             b'l' | b'd' => self.skip_nested(),
             b'i' => {
                 self.rest = self.digits()?.1;

@@ -82,6 +82,21 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// The same for several values that have `N` bytes together, with one look at the room that is
+    /// left: the others are the compiler's.
+    #[inline(always)]
+    pub(crate) fn arrays<const N: usize>(&mut self, write: impl FnOnce(&mut Writer<'_>)) {
+        match core::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+            Some((place, rest)) => {
+                let mut within = Writer::new(place);
+                write(&mut within);
+                self.full |= within.full || !within.rest.is_empty();
+                self.rest = rest;
+            }
+            None => self.full = true,
+        }
+    }
+
     /// Takes the next `len` bytes, to be filled in place; `None` if there are not so many.
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Option<&'a mut [u8]> {

@@ -92,8 +92,10 @@ pub fn encode_response(
         w.array(b"4:BFsd256:");
         w.array(filters.seeds);
     }
-    w.array(b"2:id20:");
-    w.array(&answer.id.0);
+    w.arrays::<27>(|w| {
+        w.array(b"2:id20:");
+        w.array(&answer.id.0);
+    });
     if let Some(samples) = &answer.samples {
         w.array(b"8:interval");
         w.integer(samples.interval);

@@ -112,32 +112,43 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
     }
     let mut top = Top::default();
     loop {
-        // Nearly every key is a letter.
-        let key = match reader.string_of::<1>(b"1:") {
-            Some(letter) => letter,
+        // Nearly every key is a letter, and nearly every value a short string.
+        let place = match reader.string_of::<1>(b"1:") {
+            Some(b"q") => &mut top.method,
+            Some(b"t") => &mut top.transaction,
+            Some(b"v") => &mut top.version,
+            Some(b"y") => &mut top.kind,
+            Some(&[key @ (b'a' | b'r')]) if top.fields_of == 0 => {
+                top.fields_of = key;
+                top.fields.read(&mut reader)?;
+                continue;
+            }
+            Some(&[letter]) => {
+                top.read_other(letter, &mut reader)?;
+                continue;
+            }
             None => match reader.key()? {
-                Some(key) => key,
+                Some(b"ip") => &mut top.external,
+                Some(b"ro") if top.read_only.is_none() => {
+                    top.read_only = Some(match reader.digit() {
+                        Some(digit) => digit != 0,
+                        None => is_true(reader.raw()?),
+                    });
+                    continue;
+                }
+                Some(_) => {
+                    reader.skip()?;
+                    continue;
+                }
                 None => break,
             },
         };
-        match *key {
-            [key @ (b'a' | b'r')] if top.fields_of == 0 => {
-                top.fields_of = key;
-                top.fields.read(&mut reader)?;
-            }
-            [key @ (b'a' | b'r')] if top.fields_of != key && top.beside.is_none() => {
-                top.beside = Some(reader.raw()?);
-            }
-            [b'e'] if top.error.is_none() => top.error = Some(reader.raw()?),
-            [b'q'] if top.method.is_none() => top.method = string(&mut reader)?,
-            [b't'] if top.transaction.is_none() => top.transaction = string(&mut reader)?,
-            [b'v'] if top.version.is_none() => top.version = string(&mut reader)?,
-            [b'y'] if top.kind.is_none() => top.kind = string(&mut reader)?,
-            [b'i', b'p'] if top.external.is_none() => top.external = string(&mut reader)?,
-            [b'r', b'o'] if top.read_only.is_none() => {
-                top.read_only = Some(is_true(reader.raw()?));
-            }
-            _ => reader.skip()?,
+        let string = match reader.short_string() {
+            None => long_string(&mut reader)?,
+            string => string,
+        };
+        if place.is_none() {
+            *place = string;
         }
     }
     top.message()
@@ -161,24 +172,37 @@ struct Top<'a> {
 }
 
 impl<'a> Top<'a> {
+    #[cold]
+    fn read_other(&mut self, key: u8, reader: &mut Reader<'a>) -> Result<(), bencode::Error> {
+        let raw = reader.raw()?;
+        match key {
+            b'a' | b'r' if self.fields_of != key && self.beside.is_none() => {
+                self.beside = Some(raw);
+            }
+            b'e' if self.error.is_none() => self.error = Some(raw),
+            _ => {}
+        }
+        Ok(())
+    }
+
     #[inline(always)]
-    fn message(self) -> Result<Message<'a>, DecodeError> {
+    fn message(&mut self) -> Result<Message<'a>, DecodeError> {
         let transaction = match self.transaction {
             Some(transaction) if transaction.len() <= TRANSACTION_MAX => transaction,
             _ => return Err(DecodeError::Transaction),
         };
         let body = match self.kind {
             Some(b"q") => {
-                let fields = self.fields(b'a')?;
+                self.turn_to(b'a')?;
                 let method = self.method.unwrap_or_default();
-                Body::Query(Query { method, raw: fields.raw, fields })
+                Body::Query(Query { method, raw: self.fields.raw, fields: self.fields })
             }
             Some(b"r") => {
-                let fields = self.fields(b'r')?;
-                if fields.raw.is_empty() {
+                self.turn_to(b'r')?;
+                if self.fields.raw.is_empty() {
                     return Err(DecodeError::Response);
                 }
-                Body::Response(Response { raw: fields.raw, fields })
+                Body::Response(Response { raw: self.fields.raw, fields: self.fields })
             }
             Some(b"e") => Body::Error(error_reply(self.error)?),
             _ => return Err(DecodeError::Kind),
@@ -192,25 +216,25 @@ impl<'a> Top<'a> {
         })
     }
 
-    /// The members of `a` or `r`; none if it is missing or no dictionary.
+    /// Has the members of `a` or `r`; none if it is missing or no dictionary.
     #[inline(always)]
-    fn fields(&self, of: u8) -> Result<Fields<'a>, bencode::Error> {
-        if self.fields_of == of { Ok(self.fields) } else { self.fields_beside() }
+    fn turn_to(&mut self, of: u8) -> Result<(), bencode::Error> {
+        if self.fields_of == of { Ok(()) } else { self.turn_aside() }
     }
 
     #[cold]
-    fn fields_beside(&self) -> Result<Fields<'a>, bencode::Error> {
-        let mut fields = Fields::default();
-        if let Some(raw) = self.beside {
-            fields.read(&mut Reader::new(raw))?;
+    fn turn_aside(&mut self) -> Result<(), bencode::Error> {
+        self.fields = Fields::default();
+        match self.beside {
+            Some(raw) => self.fields.read(&mut Reader::new(raw)),
+            None => Ok(()),
         }
-        Ok(fields)
     }
 }
 
 /// The string that comes next; anything else is passed over.
-#[inline(always)]
-fn string<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
+#[inline(never)]
+fn long_string<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, bencode::Error> {
     if reader.kind()? == Kind::String {
         return reader.string().map(Some);
     }

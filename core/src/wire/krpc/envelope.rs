@@ -25,14 +25,18 @@ impl Envelope<'_> {
     pub(super) fn head(&self, w: &mut Writer<'_>) {
         match self.external {
             Some(SocketAddr::V4(addr)) => {
-                w.array(b"2:ip6:");
-                w.array(&addr.ip().octets());
-                w.array(&addr.port().to_be_bytes());
+                w.arrays::<12>(|w| {
+                    w.array(b"2:ip6:");
+                    w.array(&addr.ip().octets());
+                    w.array(&addr.port().to_be_bytes());
+                });
             }
             Some(SocketAddr::V6(addr)) => {
-                w.array(b"2:ip18:");
-                w.array(&addr.ip().octets());
-                w.array(&addr.port().to_be_bytes());
+                w.arrays::<25>(|w| {
+                    w.array(b"2:ip18:");
+                    w.array(&addr.ip().octets());
+                    w.array(&addr.port().to_be_bytes());
+                });
             }
             None => {}
         }
@@ -41,16 +45,26 @@ impl Envelope<'_> {
     /// `t`, `v` and `y`, which sort behind everything else.
     #[inline(always)]
     pub(super) fn tail(&self, w: &mut Writer<'_>, kind: &[u8; 7]) {
-        w.array(b"1:t");
         // Ours have four bytes, those of others mostly two.
-        match *self.transaction {
-            [a, b, c, d] => w.array(&[b'4', b':', a, b, c, d]),
-            [a, b] => w.array(&[b'2', b':', a, b]),
-            ref transaction => w.string(transaction),
+        if let Ok(transaction) = <&[u8; 4]>::try_from(self.transaction) {
+            w.arrays::<9>(|w| {
+                w.array(b"1:t4:");
+                w.array(transaction);
+            });
+        } else if let Ok(transaction) = <&[u8; 2]>::try_from(self.transaction) {
+            w.arrays::<7>(|w| {
+                w.array(b"1:t2:");
+                w.array(transaction);
+            });
+        } else {
+            w.array(b"1:t");
+            w.string(self.transaction);
         }
         if let Some(version) = &self.version {
-            w.array(b"1:v4:");
-            w.array(version);
+            w.arrays::<9>(|w| {
+                w.array(b"1:v4:");
+                w.array(version);
+            });
         }
         w.array(kind);
     }

@@ -1,7 +1,7 @@
 //! The members of `a` and `r`, found in one pass and read when they are asked for.
 
 use crate::id::Id;
-use crate::wire::bencode::{Error, Kind, Reader};
+use crate::wire::bencode::{Error, Reader};
 use crate::wire::krpc::query::Fault;
 
 /// Where a member's value stands within its dictionary; nowhere by default. Two bytes for each
@@ -27,21 +27,29 @@ pub(super) struct Fields<'a> {
     pub(super) nodes: Span,
     pub(super) nodes6: Span,
     pub(super) values: Span,
-    /// Whether there are more: those that most messages do not have are looked for when they are
+    /// How many more there are: those that most messages do not have are looked for when they are
     /// asked for.
-    others: bool,
+    others: u16,
 }
 
 impl<'a> Fields<'a> {
     /// Reads the value that comes next, which must lie within the first 65,535 bytes.
     #[inline(always)]
     pub(super) fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Error> {
-        if reader.kind()? != Kind::Dictionary {
-            return reader.skip();
-        }
         let before = *reader;
         let start = reader.offset();
-        reader.enter_dictionary()?;
+        if reader.enter_dictionary().is_err() {
+            return reader.skip();
+        }
+        // So do nearly all begin, and what is found here is where it always is.
+        if reader.string_of::<20>(b"2:id20:").is_some() {
+            self.id = Span { start: 5, end: 28 };
+            if reader.string_of::<20>(b"6:target20:").is_some() {
+                self.target = Span { start: 36, end: 59 };
+            } else if reader.string_of::<20>(b"9:info_hash20:").is_some() {
+                self.info_hash = Span { start: 39, end: 62 };
+            }
+        }
         while let Some(key) = reader.key()? {
             let field = match key {
                 b"id" => &mut self.id,
@@ -55,7 +63,7 @@ impl<'a> Fields<'a> {
                 b"nodes6" => &mut self.nodes6,
                 b"values" => &mut self.values,
                 _ => {
-                    self.others = true;
+                    self.others = self.others.saturating_add(1);
                     reader.skip()?;
                     continue;
                 }
@@ -91,7 +99,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn rare(&self, name: &[u8]) -> Option<&'a [u8]> {
-        if self.others { self.find(name) } else { None }
+        if self.others > 0 { self.find(name) } else { None }
     }
 
     pub(super) fn rare_string(&self, name: &[u8]) -> Option<&'a [u8]> {
