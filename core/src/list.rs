@@ -235,6 +235,10 @@ mod on_the_heap {
             self.0.clear();
         }
 
+        fn make_room(&mut self, more: usize) {
+            self.0.reserve_exact(more.min(N.saturating_sub(self.0.len())));
+        }
+
         fn trim(&mut self, is_free: impl Fn(&T) -> bool) {
             trim(&mut self.0, is_free);
         }

@@ -121,7 +121,9 @@ impl Destinations {
     const WINDOW: Duration = Duration::from_secs(60);
     /// Words of the map: a bit of `present` for each.
     const WORDS: usize = 64;
-    /// Words of a quiet minute.
+    /// Words that there is room for at first; where more are set, there is room for all.
+    const FEW: usize = 16;
+    /// Words of a minute so quiet that the room for all is given back.
     const QUIET: usize = 8;
 
     /// Nobody contacted yet.
@@ -185,7 +187,7 @@ impl Destinations {
     /// A minute is over. Memory is given back after a busy time, and only then.
     fn forget(&mut self) {
         let is_quiet = self.seen.len() <= Self::QUIET;
-        if is_quiet && usize::from(self.most) > Self::QUIET {
+        if is_quiet && usize::from(self.most) > Self::FEW {
             List::trim(&mut self.seen, |_| false);
             self.most = 0;
         }
@@ -201,6 +203,11 @@ impl Destinations {
     /// Makes a word at this place; those behind it move on.
     fn insert(&mut self, rank: usize) -> Result<(), u64> {
         let last = self.seen.len();
+        match last {
+            0 => List::make_room(&mut self.seen, Self::FEW),
+            Self::FEW => List::make_room(&mut self.seen, Self::WORDS),
+            _ => {}
+        }
         List::push(&mut self.seen, 0)?;
         self.most = self.most.max(self.seen.len() as u8);
         (rank..last).rev().for_each(|at| self.seen.swap(at, at + 1));

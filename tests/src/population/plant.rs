@@ -53,7 +53,9 @@ pub(super) fn introduce(
     way: impl Fn(SocketAddr) -> (Id, Duration),
     buffer: &mut Buffer,
 ) {
-    let begin = Instant::from_micros(now.as_micros().saturating_sub(SPAN.as_micros() as u64));
+    // Tables count whole seconds, so the first might be too old by a part of one.
+    let span = SPAN - Duration::from_secs(1);
+    let begin = Instant::from_micros(now.as_micros().saturating_sub(span.as_micros() as u64));
     // The last answers come before the present.
     let each = (SPAN - Duration::from_secs(5)) / known.len().max(1) as u32;
     for (index, addr) in known.iter().enumerate() {

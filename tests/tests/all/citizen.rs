@@ -401,9 +401,9 @@ fn a_flood_of_strangers_leaves_the_memory_as_it_was() {
             while !matches!(node.step(at(1_000 + n as u64 / 1_000), &mut out), Step::Wait(_)) {}
         }
     };
-    // Rows for replies and questions, once.
-    flood(0..10_000);
-    let ((), allocations) = tinybt_tests::counting::allocations(|| flood(10_000..200_000));
+    // Rows for replies and questions, once; and a minute's addresses.
+    flood(0..100_000);
+    let ((), allocations) = tinybt_tests::counting::allocations(|| flood(100_000..300_000));
     assert_eq!(allocations, 0);
     assert_eq!(node.status(at(2_000)).nodes_good, 0, "nobody gets in by asking");
     let _ = Id::default();
