@@ -417,8 +417,13 @@ impl<S: Storage, R: CryptoRng> Machine for Crawler<S, R> {
             if let Some(transmit) = self.node.poll_transmit(now, buffer) {
                 return Some(transmit);
             }
-            // Time passing tells of silence, and whoever was silent leaves room for others.
-            if !self.told.is_empty() || !self.listen() {
+            // Time passing tells of silence, and whoever was silent leaves room for others: a row is
+            // free once nothing more is heard.
+            let mut is_heard = false;
+            while self.told.is_empty() && self.listen() {
+                is_heard = true;
+            }
+            if !is_heard || !self.told.is_empty() {
                 return None;
             }
         }
