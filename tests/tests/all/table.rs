@@ -556,3 +556,28 @@ fn at_the_end_of_time_it_rests() {
     let asked = (0..20).filter(|_| table.upkeep(Instant::NEVER, &mut random).is_some()).count();
     assert_eq!(asked, 0);
 }
+
+#[test]
+fn the_closest_are_told_nearest_first() {
+    let mut table = table(6, TableConfig::default());
+    for n in 0..60 {
+        // Every third answered long ago.
+        answers(&mut table, at(if n % 3 == 0 { 1 } else { 2_000 }), node(usize::from(n % 7), n));
+    }
+    let all = entries(&table);
+    assert!(all.len() > 30, "{}", all.len());
+    for seed in 0..64 {
+        let target = id(seed % 9, 1_000 + seed as u64);
+        for quality in [Quality::Usable, Quality::Good] {
+            let doubtful = |entry: &Entry| {
+                quality == Quality::Good && at(2_001).since(entry.heard) >= 15 * MINUTE
+            };
+            let mut expected = all.clone();
+            expected.sort_by_key(|entry| (doubtful(entry), entry.contact.id.distance(target)));
+            let expected: Vec<_> = expected.iter().take(25).map(|entry| entry.contact).collect();
+            let mut found = heapless::Vec::<_, 25>::new();
+            table.closest(at(2_001), target, quality, &mut found);
+            assert_eq!(found.as_slice(), expected, "{quality:?} to {target:?}");
+        }
+    }
+}
