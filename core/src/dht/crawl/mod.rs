@@ -412,18 +412,19 @@ impl<S: Storage, R: CryptoRng> Machine for Crawler<S, R> {
 
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         self.now = now;
+        let mut is_heard = false;
         loop {
             self.advance(now);
             if let Some(transmit) = self.node.poll_transmit(now, buffer) {
                 return Some(transmit);
             }
-            // Time passing tells of silence, and whoever was silent leaves room for others: a row is
-            // free once nothing more is heard.
-            let mut is_heard = false;
-            while self.told.is_empty() && self.listen() {
-                is_heard = true;
+            if !self.told.is_empty() {
+                return None;
             }
-            if !is_heard || !self.told.is_empty() {
+            // Time passing tells of silence, and whoever was silent leaves room for others: their row
+            // is free when nothing more is heard, so that is not the end.
+            let was_heard = core::mem::replace(&mut is_heard, self.listen());
+            if !was_heard && !is_heard {
                 return None;
             }
         }
