@@ -16,7 +16,7 @@ use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
 use tinybt_core::dht::queries::{Late, RoundTrips};
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
 use tinybt_core::dht::token::Tokens;
-use tinybt_core::limits::VOTES_MAX;
+use tinybt_core::limits::{FILTERED_MAX, VOTES_MAX};
 use tinybt_core::list::Bounded;
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Network};
 use tinybt_tests::nodes::{addr, id};
@@ -527,4 +527,25 @@ fn an_offline_node_tries_at_growing_intervals_and_starts_over_when_it_is_heard()
     let silences = (0..8).map(|_| bootstrap.silence(later)).collect::<Vec<_>>();
     assert_eq!(silences.iter().flatten().collect::<Vec<_>>(), [&Health::Offline]);
     assert!(silences[7].is_some());
+}
+
+/// Announces as many seeds of one swarm as filters can count; whether one of them, a stranger, and
+/// a stranger to another swarm may announce.
+fn crowded(mut store: impl PeerStore) -> [bool; 3] {
+    let swarm = InfoHash([7; 20]);
+    for index in 0..FILTERED_MAX {
+        if index % 1_000 == 999 {
+            assert!(store.accepts(at(1), swarm, [9, 9, 9, 9].into()), "{index}");
+        }
+        store.announce(at(1), swarm, addr(index), true);
+    }
+    let stranger = addr(FILTERED_MAX).ip();
+    let known = [addr(0).ip(), stranger].map(|ip| store.accepts(at(2), swarm, ip));
+    [known[0], known[1], store.accepts(at(2), InfoHash([8; 20]), stranger)]
+}
+
+#[test]
+fn a_ring_that_is_as_large_as_filters_count_turns_strangers_away() {
+    assert_eq!(crowded(PeerRing::<FILTERED_MAX, true>::default()), [true, false, true]);
+    assert_eq!(crowded(PeerRing::<FILTERED_MAX, false>::default()), [true, true, true]);
 }

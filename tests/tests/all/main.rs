@@ -47,4 +47,5 @@ mod wire_compact;
 mod wire_krpc_malformed;
 mod wire_krpc_properties;
 mod wire_krpc_vectors;
+mod words;
 mod world;

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
 use tinybt_core::dht::Config;
-use tinybt_core::dht::queries::RoundTrips;
+use tinybt_core::dht::queries::{Patience, Queries, RoundTrips};
+use tinybt_core::list::Bounded;
 use tinybt_core::wire::krpc::Question;
 use tinybt_core::{Family, Instant, Machine, Step, buffer};
 use tinybt_tests::nodes::{addr, node};
@@ -34,4 +37,42 @@ fn what_is_in_flight_is_counted() {
         while let Step::Send(_) = node.step(now, &mut buffer) {}
     }
     assert_eq!(node.status(now).in_flight, 3);
+}
+
+#[test]
+fn they_are_halved_when_there_are_more_than_it_remembers() {
+    let mut trips = RoundTrips::new();
+    let slowest = |trips: &RoundTrips| trips.quantile(970) > Duration::from_millis(60);
+    for _ in RoundTrips::PRIOR..RoundTrips::MEMORY {
+        trips.observe(Duration::from_millis(1));
+    }
+    assert!(slowest(&trips), "as many as it remembers, an eighth of a quarter of them the guess");
+    trips.observe(Duration::from_millis(1));
+    assert!(!slowest(&trips), "of the guess, in which nearly all are single, one is left");
+}
+
+#[test]
+fn the_longest_are_counted_with_the_long() {
+    let mut trips = RoundTrips::new();
+    for _ in 0..100 {
+        trips.observe(Duration::from_secs(3_600));
+    }
+    assert!(trips.quantile(500) > Duration::from_secs(11), "{trips:?}");
+}
+
+#[test]
+fn questions_in_flight_are_counted() {
+    let patience = Patience { min: Duration::from_millis(100), max: Duration::from_secs(2) };
+    let mut queries = Queries::new(Bounded::new(2), patience);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let now = Instant::from_secs(1);
+    assert_eq!((queries.len(), queries.is_empty(), queries.is_full()), (0, true, false));
+    for count in 1..=2 {
+        assert!(queries.open(now, &mut random, addr(count), None, (), false).is_some());
+        assert_eq!(
+            (queries.len(), queries.is_empty(), queries.is_full()),
+            (count, false, count == 2)
+        );
+    }
+    assert_eq!(queries.open(now, &mut random, addr(3), None, (), false), None);
 }

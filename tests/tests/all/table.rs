@@ -623,3 +623,36 @@ fn at_the_end_of_time_it_rests() {
     let asked = (0..20).filter(|_| table.upkeep(Instant::NEVER, &mut random).is_some()).count();
     assert_eq!(asked, 0);
 }
+
+/// The good before the doubtful where that is asked for, and of those chosen the nearest first.
+fn closest_are_told<const N: usize>(table: &Large, now: Instant, target: Id) {
+    let distance = |entry: &Entry| entry.contact.id.distance(target);
+    for quality in [Quality::Usable, Quality::Good] {
+        let comes_last =
+            |entry: &Entry| quality == Quality::Good && now.since(entry.heard) >= 15 * MINUTE;
+        let mut expected = entries(table);
+        expected.sort_by_key(|entry| (comes_last(entry), distance(entry)));
+        expected.truncate(N);
+        expected.sort_by_key(distance);
+        let expected: Vec<_> = expected.iter().map(|entry| entry.contact).collect();
+        let mut found = heapless::Vec::<_, N>::new();
+        table.closest(now, target, quality, &mut found);
+        assert_eq!(found.as_slice(), expected, "{quality:?} to {target:?}");
+    }
+}
+
+#[test]
+fn the_closest_are_told_nearest_first() {
+    let mut table = table(6, TableConfig::default());
+    for n in 0..60 {
+        // Every third answered long ago.
+        answers(&mut table, at(if n % 3 == 0 { 1 } else { 2_000 }), node(usize::from(n % 7), n));
+    }
+    let doubtful = table.len() - table.counts(at(2_001)).good;
+    assert!(table.len() > 40 && doubtful > 10, "{doubtful} of {}", table.len());
+    for seed in 0..64 {
+        let target = id(seed % 9, 1_000 + seed as u64);
+        closest_are_told::<8>(&table, at(2_001), target);
+        closest_are_told::<40>(&table, at(2_001), target);
+    }
+}

@@ -6,9 +6,11 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tinybt_core::announce::Counts;
+use tinybt_core::limits::DATAGRAM_MAX;
 use tinybt_core::tracker::http::{read_announced, read_scraped};
 use tinybt_core::tracker::server::{Registry, RegistryLimits, UdpServer, respond};
 use tinybt_core::tracker::udp::{Event, Patience};
+use tinybt_core::wire::compact::Peers;
 use tinybt_core::wire::udp_tracker::{Request, Response, UrlData, decode_response, encode_request};
 use tinybt_core::{
     Announce, Family, Happening, Ignored, InfoHash, Instant, Machine, PeerId, Step, buffer,
@@ -263,4 +265,71 @@ fn over_http_both_families_are_told() {
     assert_eq!(error, "refused: expected /announce or /scrape (never to be asked again)");
     let error = read_announced(&ask("20.0.0.3", "/announce?port=1")).unwrap_err().to_string();
     assert!(error.contains("info_hash"), "{error}");
+}
+
+#[test]
+fn who_takes_one_peers_address_and_anothers_id_replaces_those_two() {
+    let mut registry = registry();
+    for index in 1..=4 {
+        registry.announce(START, ip(index), &peer(index));
+    }
+    assert!(registry.announce(START, ip(2), &peer(4)));
+    let mut left = told(&mut registry, 99, 200);
+    left.sort_unstable();
+    assert_eq!(left, [1, 2, 3].map(|index| SocketAddr::new(ip(index), 6881)));
+}
+
+#[test]
+fn an_empty_swarm_gives_way_before_the_oldest_and_only_if_there_is_need() {
+    let mut registry = registry();
+    let in_swarm = |swarm, event| {
+        let mut announce = peer(1);
+        (announce.info_hash, announce.event) = (InfoHash([swarm; 20]), event);
+        announce
+    };
+    let at = |secs| START + Duration::from_secs(secs);
+    registry.announce(START, ip(1), &in_swarm(1, Happening::Started));
+    registry.announce(at(1), ip(1), &in_swarm(2, Happening::Started));
+    registry.announce(at(2), ip(1), &in_swarm(2, Happening::Stopped));
+    registry.announce(at(3), ip(1), &in_swarm(3, Happening::Started));
+    assert_eq!(registry.swarms(), 3, "there was room");
+    registry.announce(at(4), ip(1), &in_swarm(4, Happening::Started));
+    assert_eq!(registry.swarms(), 3);
+    for (swarm, leechers) in [(1, 1), (2, 0), (3, 1), (4, 1)] {
+        assert_eq!(registry.counts(at(4), &InfoHash([swarm; 20])).leechers, leechers, "{swarm}");
+    }
+}
+
+/// The peers of an answer to an announce over UDP.
+fn peers_of(answer: &[u8]) -> Vec<SocketAddr> {
+    match decode_response(answer) {
+        Ok((5, Response::Announce { packed, .. })) => {
+            packed.into_iter().flat_map(|run| Peers::new(Family::V4, run)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_goes_is_told_of_nobody_and_who_wants_many_of_as_many_as_fit() {
+    let limits = RegistryLimits { peers_told_max: 10_000, ..RegistryLimits::default() };
+    let mut registry = Registry::new(limits);
+    for index in 0..400u16 {
+        let mut announce = peer(0);
+        announce.peer_id.0[..2].copy_from_slice(&index.to_be_bytes());
+        announce.port = 1 + index;
+        assert!(registry.announce(START, ip(9), &announce));
+    }
+    let mut server = UdpServer::new(registry, ChaCha8Rng::seed_from_u64(4));
+    let from = SocketAddr::new(ip(1), 6881);
+    let connection = connect(&mut server, START, from);
+    let mut told = |event| {
+        let mut announce = peer(1);
+        (announce.event, announce.num_want) = (event, Some(5_000));
+        let url = UrlData::Plain(b"");
+        let request = Request::Announce { connection, announce, url };
+        peers_of(&ask(&mut server, START, from, &request).unwrap()).len()
+    };
+    assert_eq!(told(Happening::Started), (DATAGRAM_MAX - 20) / 6);
+    assert_eq!(told(Happening::Stopped), 0);
 }

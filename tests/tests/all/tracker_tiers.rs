@@ -260,3 +260,35 @@ proptest! {
         tinybt_tests::fuzz_trackers::tiers(&bytes);
     }
 }
+
+#[test]
+fn who_hears_of_us_once_we_have_everything_hears_of_no_completion() {
+    let mut tiers = tiers(Policy::All, &[0, 1], 1);
+    assert!(tiers.poll(START).is_some_and(|(number, _)| number == 0));
+    tiers.failed(START, 0, Again::Backoff);
+    tiers.complete(START);
+    assert_eq!(tiers.poll(START), Some((1, Happening::Started)));
+    tiers.succeeded(START, 1, None, None);
+    assert_eq!(tiers.poll(START), None);
+    let later = START + Duration::from_secs(30);
+    assert_eq!(tiers.poll(later), Some((0, Happening::Started)));
+    tiers.succeeded(later, 0, None, None);
+    assert_eq!(tiers.poll(later), None);
+}
+
+#[test]
+fn who_knows_us_and_whether_we_are_leaving_can_be_asked() {
+    let mut tiers = tiers(Policy::All, &[0, 1, 2], 1);
+    assert!((0..3).all(|number| !tiers.knows(number)));
+    for _ in 0..3 {
+        tiers.poll(START);
+    }
+    tiers.succeeded(START, 1, None, None);
+    tiers.failed(START, 0, Again::Never);
+    assert_eq!([0, 1, 2, 9].map(|number| tiers.knows(number)), [false, true, false, false]);
+    assert!(!tiers.is_leaving());
+    tiers.leave(1);
+    assert!(!tiers.is_leaving(), "one has not answered yet");
+    tiers.stop();
+    assert!(tiers.is_leaving());
+}

@@ -407,6 +407,25 @@ fn full_is_an_answer() {
 }
 
 #[test]
+fn requests_are_counted_and_sent_once_the_server_has_shown_that_it_is_there() {
+    let mut line = Line::new();
+    assert!(line.machine.is_empty());
+    let first = line.announce(SHORT);
+    let second = line.machine.scrape(line.server, &[InfoHash([1; 20])], SHORT).unwrap();
+    assert_eq!((line.machine.len(), line.machine.is_empty()), (2, false));
+    assert!(!line.machine.is_sent(first) && !line.machine.is_sent(second));
+    line.answer_last();
+    assert!(line.machine.is_sent(first) && line.machine.is_sent(second));
+    line.answer_last();
+    line.drain();
+    assert_eq!((line.machine.len(), line.machine.is_empty()), (1, false));
+    line.machine.withdraw(first);
+    line.machine.withdraw(second);
+    assert_eq!((line.machine.len(), line.machine.is_empty()), (0, true));
+    assert!(!line.machine.is_sent(first) && !line.machine.is_sent(second));
+}
+
+#[test]
 fn a_withdrawn_answer_makes_room_for_the_next() {
     let mut line = Line::new();
     let first = line.announce(SHORT);

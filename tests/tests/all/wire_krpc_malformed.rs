@@ -312,3 +312,30 @@ proptest! {
         prop_assert!(krpc::decode(&whole).is_ok());
     }
 }
+
+#[test]
+fn of_equal_keys_the_first_counts() {
+    let (one, two) = ("2:id20:aaaaaaaaaaaaaaaaaaaa", "2:id20:bbbbbbbbbbbbbbbbbbbb");
+    let first = Id(*b"aaaaaaaaaaaaaaaaaaaa");
+    for datagram in [
+        format!("d1:rd{one}e1:rd{two}e1:t2:aa1:y1:re"),
+        // `a` came before, and counts for nothing in a response.
+        format!("d1:ad{two}e1:rd{one}e1:rd{two}e1:t2:aa1:y1:re"),
+        format!("d1:ad{two}e1:ad{two}e1:rd{one}e1:rd{two}e1:t2:aa1:y1:re"),
+    ] {
+        let message = krpc::decode(datagram.as_bytes()).expect(&datagram);
+        let Body::Response(response) = &message.body else { panic!("{message:?}") };
+        assert_eq!(response.id(), Some(first), "{datagram}");
+    }
+    query(&format!("d1:ad{one}e1:ad{two}e1:q4:ping1:q4:pong1:t2:aa1:y1:q1:y1:re"), |query| {
+        assert_eq!((query.id(), query.method), (Ok(first), &b"ping"[..]));
+    });
+    let datagram = b"d1:eli201e3:onee1:eli202e3:twoe2:ip6:aaaabb2:ip6:ccccdd2:roi1e2:roi0e\
+        1:t2:aa1:t2:bb1:v4:XX011:v4:YY021:y1:ee";
+    let message = krpc::decode(datagram).unwrap();
+    let Body::Error(error) = message.body else { panic!("{message:?}") };
+    assert_eq!((error.code, error.message), (201, &b"one"[..]));
+    assert_eq!(message.external, Some("97.97.97.97:25186".parse().unwrap()));
+    assert_eq!((message.transaction, message.version), (&b"aa"[..], Some(&b"XX01"[..])));
+    assert!(message.read_only);
+}

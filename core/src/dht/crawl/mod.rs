@@ -412,13 +412,19 @@ impl<S: Storage, R: CryptoRng> Machine for Crawler<S, R> {
 
     fn poll_transmit(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         self.now = now;
+        let mut is_heard = false;
         loop {
             self.advance(now);
             if let Some(transmit) = self.node.poll_transmit(now, buffer) {
                 return Some(transmit);
             }
-            // Time passing tells of silence, and whoever was silent leaves room for others.
-            if !self.told.is_empty() || !self.listen() {
+            if !self.told.is_empty() {
+                return None;
+            }
+            // Time passing tells of silence, and whoever was silent leaves room for others: their row
+            // is free when nothing more is heard, so that is not the end.
+            let was_heard = core::mem::replace(&mut is_heard, self.listen());
+            if !was_heard && !is_heard {
                 return None;
             }
         }
