@@ -625,7 +625,7 @@ fn at_the_end_of_time_it_rests() {
 }
 
 /// The good before the doubtful where that is asked for, and of those chosen the nearest first.
-fn closest_are_told<const N: usize>(table: &Large, now: Instant, target: Id) {
+fn closest_are_told<const N: usize>(table: &Packed, now: Instant, target: Id) {
     let distance = |entry: &Entry| entry.contact.id.distance(target);
     for quality in [Quality::Usable, Quality::Good] {
         let comes_last =

@@ -1,0 +1,144 @@
+//! One candidate of a lookup: what it was asked, what it said, whether it is waited for.
+
+use core::net::SocketAddr;
+
+use crate::contact::Contact;
+use crate::dht::lookup::{Testimony, Token};
+use crate::dht::queries::Late;
+use crate::id::Id;
+
+/// A node that the lookup knows.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Who and where.
+    pub contact: Contact,
+    pub(super) state: State,
+    pub(super) announce: State,
+    /// How late the answer to search is, and the one to store.
+    pub(super) late: [Late; 2],
+    /// Times asked to search; times asked to store.
+    pub(super) tries: [u8; 2],
+    /// Search questions still open; announces still open.
+    pub(super) open: [u8; 2],
+    pub(super) standing: Standing,
+    pub(super) testimony: Testimony,
+    /// How far its answer reaches: the head of the distance of the farthest node that it told of.
+    pub(super) reach: u32,
+    pub(super) token: Token,
+}
+
+/// What is known of a candidate beside how it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Plain,
+    /// Remembered as silent from before: asked once, and not at the cost of others.
+    Doubtful,
+    /// It holds what the lookup is about: it has answered, so it is no longer doubtful.
+    Holds,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Fresh,
+    Asked,
+    Answered,
+    Failed,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The address.
+    pub addr: SocketAddr,
+    /// The id that is expected there, if one is.
+    pub id: Option<Id>,
+    /// Search or store.
+    pub errand: Errand,
+    /// Whether the same was asked there before.
+    pub repeat: bool,
+}
+
+/// What a question of a lookup is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Errand {
+    /// Who is closer?
+    Search,
+    /// Store this.
+    Announce,
+}
+
+impl Candidate {
+    /// One that nobody asked yet; `testimony` is of those who answered before it was heard of.
+    pub(super) fn new(contact: Contact, standing: Standing, testimony: Testimony) -> Self {
+        Self {
+            contact,
+            state: State::Fresh,
+            announce: State::Fresh,
+            late: [Late::No; 2],
+            tries: [0; 2],
+            open: [0; 2],
+            standing,
+            testimony,
+            reach: 0,
+            token: Token::new(),
+        }
+    }
+
+    pub(super) fn ask(&mut self, errand: Errand) -> Ask {
+        let kind = errand as usize;
+        let repeat = self.tries.get(kind).is_some_and(|tries| *tries > 0);
+        for count in [self.tries.get_mut(kind), self.open.get_mut(kind)].into_iter().flatten() {
+            *count = count.saturating_add(1);
+        }
+        *self.state_of(errand) = State::Asked;
+        Ask { addr: self.contact.addr, id: Some(self.contact.id), errand, repeat }
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.standing == Standing::Doubtful
+    }
+
+    fn state_of(&mut self, errand: Errand) -> &mut State {
+        match errand {
+            Errand::Search => &mut self.state,
+            Errand::Announce => &mut self.announce,
+        }
+    }
+
+    pub(super) fn is_in_time(&self) -> bool {
+        self.late[0] < Late::Very
+    }
+
+    /// Whether it is likelier dead than not.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.is_doubtful() || self.testimony.is_overlooked(Testimony::SUSPECT)
+    }
+
+    /// Whether its answer is not waited for any longer.
+    ///
+    /// `calmly`: nobody waits for the end.
+    pub(super) fn is_given_up(&self, calmly: bool) -> bool {
+        let patience = match () {
+            _ if self.is_doubtful() || self.testimony == Testimony::default() => Late::Slow,
+            _ if !self.is_suspect() => Late::Hopeless,
+            _ if calmly => Late::Hopeless,
+            _ if self.testimony.is_overlooked(2) => Late::Slow,
+            _ => Late::Very,
+        };
+        self.late[0] >= patience
+    }
+
+    /// Closes one question; where it was the last and none was answered the state becomes `end`.
+    /// Returns whether it did.
+    pub(super) fn close(&mut self, errand: Errand, end: State) -> bool {
+        let Some(open) = self.open.get_mut(errand as usize) else { return false };
+        *open = open.saturating_sub(1);
+        let last = *open == 0;
+        let state = self.state_of(errand);
+        if last && *state != State::Answered {
+            *state = end;
+            return true;
+        }
+        false
+    }
+}
