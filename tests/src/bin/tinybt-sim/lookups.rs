@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Lookups, each with a target, tables and distances of its own
     #[arg(long, default_value_t = 100)]
     runs: u64,
+    /// The first of the seeds, one a lookup: figures hold on those that nobody has tuned on
+    #[arg(long, default_value_t = 1_000)]
+    seed: u64,
     /// Searchers that have looked for so many other targets before; 0 leaves them out
     #[arg(long, default_value_t = 0)]
     warm: u64,
@@ -38,6 +41,7 @@ pub(crate) fn run(args: &Args) {
         dead: args.dead.unwrap_or(world.dead),
         stale: args.stale.unwrap_or(world.stale),
         loss: args.loss.unwrap_or(world.loss),
+        seed: args.seed,
         ..world
     };
     println!("{HEAD}");
