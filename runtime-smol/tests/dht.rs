@@ -352,7 +352,7 @@ fn a_thousand_lookups_at_once_on_one_thread() {
         let asker = asker.configure(|config: &mut Config| {
             config.upkeep.bootstrap = false;
             // One socket does not hold what a thousand lookups ask at once.
-            config.questions = Some(Rate { per_second: 10_000, burst: 100 });
+            config.questions = Some(Rate { per_second: 5_000, burst: 32 });
         });
         let asker = start(executor, asker);
         let mut searches: Vec<_> =

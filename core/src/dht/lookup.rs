@@ -141,6 +141,7 @@ impl Lookup {
     fn next_candidate(&self) -> Option<usize> {
         let (mut window, mut confirmed) = (0, 0);
         let (mut again, mut doubtful, mut held_back) = (None, None, None);
+        let is_alone = self.is_alone();
         for (index, candidate) in self.shortlist.iter().enumerate() {
             if self.is_crowded(window, candidate) {
                 continue;
@@ -160,11 +161,12 @@ impl Lookup {
                 State::Asked => {
                     let is_suspect = candidate.is_suspect();
                     window += usize::from(candidate.is_in_time() && !is_suspect);
-                    // Far from the target others lead there too.
-                    let is_wanted = candidate.late[0] >= Late::Slow && is_near && !is_suspect;
+                    // Far from the target others lead there too, if there are others.
+                    let is_wanted =
+                        is_alone || is_near && !is_suspect && !candidate.is_given_up(self.early);
                     if is_wanted
+                        && candidate.late[0] >= Late::Slow
                         && candidate.tries[0] < Self::TRIES_MAX
-                        && !candidate.is_given_up(self.early)
                     {
                         again = again.or(Some(index));
                     }
@@ -180,6 +182,15 @@ impl Lookup {
             }
         }
         again.or(doubtful).or(held_back.filter(|_| self.in_flight() == 0))
+    }
+
+    /// Whether nobody has answered and everybody is late: then nobody stands in for the silent.
+    fn is_alone(&self) -> bool {
+        self.shortlist.iter().all(|candidate| match candidate.state {
+            State::Fresh | State::Answered => false,
+            State::Asked => candidate.late[0] >= Late::Slow,
+            State::Failed => true,
+        })
     }
 
     /// What the questions in flight weigh that are ahead of a candidate.
@@ -269,7 +280,7 @@ impl Lookup {
         if self.announcing || (self.asked >= QUESTIONS_MAX && self.in_flight() == 0) {
             return true;
         }
-        let mut confirmed = 0;
+        let (mut confirmed, is_alone) = (0, self.is_alone());
         for candidate in &self.shortlist {
             if self.is_crowded(confirmed, candidate) {
                 continue;
@@ -277,6 +288,7 @@ impl Lookup {
             match candidate.state {
                 State::Answered => confirmed += 1,
                 State::Failed => {}
+                State::Asked if is_alone && !candidate.is_hopeless() => return false,
                 State::Asked if candidate.is_given_up(self.early) => {}
                 State::Fresh | State::Asked => return false,
             }

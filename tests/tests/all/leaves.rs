@@ -549,3 +549,19 @@ fn a_ring_that_is_as_large_as_filters_count_turns_strangers_away() {
     assert_eq!(crowded(PeerRing::<FILTERED_MAX, true>::default()), [true, false, true]);
     assert_eq!(crowded(PeerRing::<FILTERED_MAX, false>::default()), [true, true, true]);
 }
+
+#[test]
+fn who_is_known_alone_is_asked_again_when_silent() {
+    let mut lookup = Lookup::new(id(1, 1), 10, true);
+    let only = Contact { id: id(1, 2), addr: addr(2) };
+    assert!(lookup.add(only, false));
+    assert_eq!(lookup.next_ask().map(|ask| (ask.addr, ask.repeat)), Some((only.addr, false)));
+    assert_eq!(lookup.next_ask(), None);
+    lookup.slow(&only.addr, Errand::Search, Late::Slow);
+    assert!(!lookup.has_converged(), "nobody stands in for it");
+    assert_eq!(lookup.next_ask().map(|ask| (ask.addr, ask.repeat)), Some((only.addr, true)));
+    lookup.slow(&only.addr, Errand::Search, Late::Very);
+    assert!(!lookup.has_converged());
+    lookup.slow(&only.addr, Errand::Search, Late::Hopeless);
+    assert!(lookup.has_converged());
+}

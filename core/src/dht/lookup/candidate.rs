@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::contact::Contact;
+use crate::dht::lookup::Lookup;
 use crate::dht::lookup::{Testimony, Token};
 use crate::dht::queries::Late;
 use crate::id::Id;
@@ -90,6 +91,10 @@ impl Candidate {
         for count in [self.tries.get_mut(kind), self.open.get_mut(kind)].into_iter().flatten() {
             *count = count.saturating_add(1);
         }
+        // Its turn may come so late that nothing is to be hoped of the first question.
+        if let Some(late) = self.late.get_mut(kind).filter(|late| **late >= Late::Hopeless) {
+            *late = Late::No;
+        }
         *self.state_of(errand) = State::Asked;
         Ask { addr: self.contact.addr, id: Some(self.contact.id), errand, repeat }
     }
@@ -112,6 +117,11 @@ impl Candidate {
     /// Whether it is likelier dead than not.
     pub(super) fn is_suspect(&self) -> bool {
         self.is_doubtful() || self.testimony.is_overlooked(Testimony::SUSPECT)
+    }
+
+    /// Whether nothing is to be hoped of it, where nobody stands in for it.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.late[0] >= Late::Hopeless && self.tries[0] >= Lookup::TRIES_MAX
     }
 
     /// Whether its answer is not waited for any longer.

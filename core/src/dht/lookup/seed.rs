@@ -30,6 +30,10 @@ impl Seed {
 
     pub(super) fn ask(&mut self) -> Ask {
         let repeat = self.tries > 0;
+        // Its turn may come so late that nothing is to be hoped of the first question.
+        if self.late >= Late::Hopeless {
+            self.late = Late::No;
+        }
         self.state = State::Asked;
         self.tries = self.tries.saturating_add(1);
         self.open = self.open.saturating_add(1);
@@ -46,7 +50,7 @@ impl Seed {
         match self.state {
             State::Fresh => false,
             // Nobody stands in for it where nobody else is known.
-            State::Asked => self.late >= Late::Hopeless,
+            State::Asked => self.late >= Late::Hopeless && self.tries >= Lookup::TRIES_MAX,
             State::Answered | State::Failed => true,
         }
     }
