@@ -156,11 +156,19 @@ fn the_leaves_know_no_messages() {
 
 #[test]
 fn items_know_bencoding_and_no_messages() {
-    let names = ["dht/item", "dht/items", "dht/signing", "follow"];
+    let names = ["dht/item", "dht/items", "dht/signing", "dht/found", "follow"];
     absent("core/src", is_one_of(&names), &["krpc", "Machine"]);
     absent(
         "core/src",
-        is_one_of(&["dht/item", "dht/signing", "dht/held", "dht/scraped", "dht/size", "follow"]),
+        is_one_of(&[
+            "dht/item",
+            "dht/signing",
+            "dht/held",
+            "dht/scraped",
+            "dht/found",
+            "dht/size",
+            "follow",
+        ]),
         &["Instant", "Duration"],
     );
 }

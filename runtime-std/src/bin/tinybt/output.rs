@@ -44,7 +44,7 @@ impl Output {
             return self.json(&json!({"peer": peer.to_string(), "source": source, "at": at}));
         }
         let peer = peer.to_string();
-        self.print(if self.format.plain {
+        self.print(&if self.format.plain {
             format!("peer {peer}")
         } else {
             format!("{peer:<22} {source}")
@@ -54,17 +54,17 @@ impl Output {
     /// Prints an info-hash.
     pub(crate) fn hash(&self, info_hash: InfoHash) -> io::Result<()> {
         let hash = info_hash.to_string();
-        self.print(if self.format.json { json!({"info_hash": hash}).to_string() } else { hash })
+        if self.format.json { self.json(&json!({"info_hash": hash})) } else { self.print(&hash) }
     }
 
     /// Prints an object, where JSON is wanted.
     pub(crate) fn json(&self, object: &Value) -> io::Result<()> {
-        if self.format.json { self.print(object.to_string()) } else { Ok(()) }
+        if self.format.json { self.write(&escaped(&object.to_string())) } else { Ok(()) }
     }
 
     /// Prints a line for a person; programs are spared it.
     pub(crate) fn say(&self, text: &str) -> io::Result<()> {
-        if self.format.json || self.format.plain { Ok(()) } else { self.print(text.to_owned()) }
+        if self.format.json || self.format.plain { Ok(()) } else { self.print(text) }
     }
 
     /// Prints what went wrong, where it goes on all the same.
@@ -78,10 +78,14 @@ impl Output {
         self.line.finish_and_clear();
     }
 
-    fn print(&self, text: String) -> io::Result<()> {
+    fn print(&self, text: &str) -> io::Result<()> {
+        self.write(&harmless(text))
+    }
+
+    fn write(&self, line: &str) -> io::Result<()> {
         self.line.suspend(|| {
             let mut out = io::stdout().lock();
-            writeln!(out, "{}", harmless(&text))?;
+            writeln!(out, "{line}")?;
             out.flush()
         })
     }
@@ -96,12 +100,26 @@ pub(crate) fn harmless(text: &str) -> String {
     lines.chars().chain(shown).collect()
 }
 
+/// JSON in which the same is written as escapes: programs are to have every character, and such ones
+/// stand nowhere but in strings.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match misleads(c) {
+            // All of them are of the basic plane.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text
+}
+
 /// Whether a character is none that is seen, but changes what is seen of others: a control, or what
 /// turns the direction of the text around or has no width.
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
-        || c == '\u{feff}'
+        || matches!(c, '\u{61c}' | '\u{feff}')
 }
 
 /// An address family in JSON, and for people.
@@ -132,7 +150,9 @@ pub(crate) fn plural(count: usize, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use serde_json::{Value, json};
+
+    use super::{escaped, harmless};
 
     #[test]
     fn what_strangers_say_moves_nothing_on_the_terminal() {
@@ -146,5 +166,13 @@ mod tests {
         ] {
             assert_eq!(harmless(said), shown);
         }
+    }
+
+    #[test]
+    fn programs_are_told_every_character() {
+        let said = json!({"value": "\u{202e}gpj\u{200d}\u{61c}\u{9b}\u{7f}\x1b[2J\n名前 \\ \""});
+        let line = escaped(&said.to_string());
+        assert_eq!(harmless(&line), line);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), said);
     }
 }
