@@ -28,7 +28,8 @@ pub struct Config {
     /// a lookup. Local networks are exempt.
     pub diversity: bool,
     /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
-    /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer.
+    /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer. A third
+    /// of it is enough for a lookup that begins with nodes of the table, which are near already.
     pub parallel: u8,
     /// Never give up on a question sooner than this, however fast others answer.
     pub timeout_min: Duration,
@@ -96,7 +97,7 @@ impl Config {
             version: Some(*b"TY01"),
             address_check: AddressCheck::Prefer,
             diversity: true,
-            parallel: 10,
+            parallel: 16,
             timeout_min: Duration::from_millis(100),
             timeout_max: Duration::from_secs(4),
             questions: Some(Rate { per_second: 200, burst: 200 }),

@@ -20,7 +20,7 @@
 //!   is waited for less long than one that all have named. Whoever stands where somebody's answer
 //!   reaches belongs to the neighbourhood of the target, and is asked however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
-//!   question ([`Late`]). In the neighbourhood it is asked a second time. Given up, it counts no
+//!   question ([`Late`]). In the neighbourhood it is soon asked a second time. Given up, it counts no
 //!   longer among the closest; its late answer is welcome as long as the lookup lives.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
@@ -69,6 +69,7 @@ pub struct Lookup {
     diversity: bool,
     density: Density,
     early: bool,
+    patient: bool,
     announcing: bool,
     /// Questions asked.
     asked: u16,
@@ -77,6 +78,9 @@ pub struct Lookup {
 impl Lookup {
     /// How often a node is asked the same.
     const TRIES_MAX: u8 = 2;
+    /// How many of the closest are asked and not waited for in vain: a few more than `K`, since some
+    /// of them are dead.
+    const WINDOW: usize = K + 2;
 
     /// A lookup that knows nobody yet; `width`, 1 to 32, says how many are asked side by side.
     pub fn new(target: Id, width: u8, diversity: bool) -> Self {
@@ -88,6 +92,7 @@ impl Lookup {
             diversity,
             density: Density::default(),
             early: false,
+            patient: false,
             announcing: false,
             asked: 0,
         }
@@ -97,6 +102,12 @@ impl Lookup {
     /// more are asked and told than are plausible.
     pub fn set_density(&mut self, density: Density) {
         self.density = density;
+    }
+
+    /// To hear of all the closest matters more than when: who is not remembered as silent is waited
+    /// for until nothing is to be hoped.
+    pub fn be_patient(&mut self) {
+        self.patient = true;
     }
 
     /// The point that is looked for.
@@ -136,7 +147,7 @@ impl Lookup {
         self.seeds.iter_mut().find(|seed| seed.is_wanted()).map(Seed::ask)
     }
 
-    /// The candidate to search at next, within the window of the `K` closest that are neither suspect
+    /// The candidate to search at next, within the window of the closest that are neither suspect
     /// nor late nor given up: closest first, doubtful ones last.
     fn next_candidate(&self) -> Option<usize> {
         let (mut window, mut confirmed) = (0, 0);
@@ -159,13 +170,14 @@ impl Lookup {
                     }
                 }
                 State::Asked => {
-                    let is_suspect = candidate.is_suspect();
-                    window += usize::from(candidate.is_in_time() && !is_suspect);
+                    window += usize::from(candidate.is_in_time() && !candidate.is_suspect());
                     // Far from the target others lead there too, if there are others.
-                    let is_wanted =
-                        is_alone || is_near && !is_suspect && !candidate.is_given_up(self.early);
+                    let is_wanted = is_alone
+                        || is_near
+                            && !candidate.is_doubtful()
+                            && !candidate.is_given_up(self.patient);
                     if is_wanted
-                        && candidate.late[0] >= Late::Slow
+                        && candidate.late[0] >= Late::Due
                         && candidate.tries[0] < Self::TRIES_MAX
                     {
                         again = again.or(Some(index));
@@ -177,7 +189,7 @@ impl Lookup {
                 }
                 State::Failed => {}
             }
-            if window >= K || confirmed >= K {
+            if window >= Self::WINDOW || confirmed >= K {
                 break;
             }
         }
@@ -196,7 +208,7 @@ impl Lookup {
     /// What the questions in flight weigh that are ahead of a candidate.
     fn ahead_of(&self, candidate: &Candidate) -> u32 {
         let own = self.head(candidate.contact.id);
-        let ahead = |c: &&Candidate| c.state == State::Asked && c.is_in_time();
+        let ahead = |c: &&Candidate| c.state == State::Asked && c.late[0] == Late::No;
         let heads = self.shortlist.iter().filter(ahead).map(|c| self.head(c.contact.id));
         let closer = heads.filter(|head| *head < own);
         closer.map(|head| 1 + head.leading_zeros() - own.leading_zeros()).sum()
@@ -289,7 +301,7 @@ impl Lookup {
                 State::Answered => confirmed += 1,
                 State::Failed => {}
                 State::Asked if is_alone && !candidate.is_hopeless() => return false,
-                State::Asked if candidate.is_given_up(self.early) => {}
+                State::Asked if candidate.is_given_up(self.patient) => {}
                 State::Fresh | State::Asked => return false,
             }
             if confirmed == K {

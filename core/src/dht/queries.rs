@@ -40,12 +40,16 @@ pub struct InFlight<A> {
 /// How late an answer is: of a thousand others, so many would have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Late {
-    /// Fewer than 860.
+    /// Fewer than 600.
     No,
+    /// 600.
+    Due,
     /// 860.
     Slow,
     /// 950.
     Very,
+    /// 990, within two thirds of the time.
+    Long,
     /// 990, within half the time.
     Hopeless,
 }
@@ -53,13 +57,15 @@ pub enum Late {
 impl Late {
     /// What comes next, and when; `None`: nothing but the end.
     fn next(self, round_trips: &RoundTrips) -> Option<(Self, Duration)> {
-        let (next, share, times) = match self {
-            Late::No => (Late::Slow, 860, 1),
-            Late::Slow => (Late::Very, 950, 1),
-            Late::Very => (Late::Hopeless, 990, 2),
+        let (next, share, halves) = match self {
+            Late::No => (Late::Due, 600, 2),
+            Late::Due => (Late::Slow, 860, 2),
+            Late::Slow => (Late::Very, 950, 2),
+            Late::Very => (Late::Long, 990, 3),
+            Late::Long => (Late::Hopeless, 990, 4),
             Late::Hopeless => return None,
         };
-        Some((next, round_trips.quantile(share).saturating_mul(times)))
+        Some((next, round_trips.quantile(share).saturating_mul(halves) / 2))
     }
 }
 

@@ -126,12 +126,13 @@ impl Candidate {
 
     /// Whether its answer is not waited for any longer.
     ///
-    /// `calmly`: nobody waits for the end.
-    pub(super) fn is_given_up(&self, calmly: bool) -> bool {
+    /// `patiently`: to hear of all matters more than when.
+    pub(super) fn is_given_up(&self, patiently: bool) -> bool {
         let patience = match () {
-            _ if self.is_doubtful() || self.testimony == Testimony::default() => Late::Slow,
-            _ if !self.is_suspect() => Late::Hopeless,
-            _ if calmly => Late::Hopeless,
+            _ if self.is_doubtful() => Late::Slow,
+            _ if patiently => Late::Hopeless,
+            _ if self.testimony == Testimony::default() => Late::Slow,
+            _ if !self.is_suspect() => Late::Long,
             _ if self.testimony.is_overlooked(2) => Late::Slow,
             _ => Late::Very,
         };

@@ -23,7 +23,7 @@ impl Seed {
     pub(super) fn is_wanted(&self) -> bool {
         match self.state {
             State::Fresh => true,
-            State::Asked => self.late >= Late::Slow && self.tries < Lookup::TRIES_MAX,
+            State::Asked => self.late >= Late::Due && self.tries < Lookup::TRIES_MAX,
             State::Answered | State::Failed => false,
         }
     }
