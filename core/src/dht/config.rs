@@ -30,6 +30,10 @@ pub struct Config {
     /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
     /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer.
     pub parallel: u8,
+    /// Disjoint paths of a lookup, 1 to 4, which share `parallel`; other numbers count as the nearest,
+    /// and all as 1 without the feature `alloc`. A node that lies leads only one of them astray, and
+    /// each costs questions and time.
+    pub paths: u8,
     /// Never give up on a question sooner than this, however fast others answer.
     pub timeout_min: Duration,
     /// Give up on a question after this at the latest.
@@ -97,6 +101,7 @@ impl Config {
             address_check: AddressCheck::Prefer,
             diversity: true,
             parallel: 10,
+            paths: 1,
             timeout_min: Duration::from_millis(100),
             timeout_max: Duration::from_secs(4),
             questions: Some(Rate { per_second: 200, burst: 200 }),

@@ -48,13 +48,13 @@ impl fmt::Display for Start {
 /// A lookup for a crowded target.
 pub fn search(
     world: &World,
-    crowd: Option<Crowd>,
+    villains: Villains,
     seed: u64,
     errand: Errand,
     config: &Config,
     start: Start,
 ) -> (Heard, usize) {
-    let stage = Stage::new(world, Villains { crowd, ..Villains::default() }, seed);
+    let stage = Stage::new(world, villains, seed);
     let begin = |life: u64| {
         let mut searcher = node(mix(seed, &[life]), config.clone());
         for source in stage.bootstrap() {
@@ -86,7 +86,7 @@ pub fn search(
 /// The figures of many lookups, each in a network of its own.
 pub fn figures(
     world: &World,
-    crowd: Option<Crowd>,
+    villains: Villains,
     lookups: u64,
     errand: Errand,
     config: &Config,
@@ -95,7 +95,7 @@ pub fn figures(
     let mut figures = Figures::default();
     let share = 1.0 / lookups as f64;
     for seed in 0..lookups {
-        let (heard, peers) = search(world, crowd, 9_000 + seed, errand, config, start);
+        let (heard, peers) = search(world, villains, 9_000 + seed, errand, config, start);
         let part = match errand {
             Errand::Look => heard.true_and_invented().0 as f64 / peers.max(1) as f64,
             Errand::Announce => heard.stored as f64 / 8.0,
@@ -145,7 +145,9 @@ pub fn table(world: &World, lookups: u64) -> Table {
         ] {
             let mut config = Config::new(Family::V4);
             config.diversity = diversity;
-            let run = |errand| figures(world, crowd, lookups, errand, &config, start);
+            config.paths = world.paths;
+            let villains = Villains { crowd, ..Villains::default() };
+            let run = |errand| figures(world, villains, lookups, errand, &config, start);
             let (look, announce) = (run(Errand::Look), run(Errand::Announce));
             let percent = |share: f64| format!("{:.1} %", share * 100.0);
             table.row(&[

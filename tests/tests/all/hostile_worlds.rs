@@ -16,6 +16,11 @@ fn world() -> World {
     World { nodes: 3_000, ..World::default() }
 }
 
+fn crowd_of(one_site: bool) -> Villains {
+    let crowd = Some(Crowd { count: 50, one_site, bits: 8, pushed: 500 });
+    Villains { crowd, ..Villains::default() }
+}
+
 #[test]
 fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
     for (name, lies) in LIES {
@@ -32,7 +37,7 @@ fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
 #[test]
 fn a_crowd_of_one_network_hides_nobody() {
     let config = Config::new(Family::V4);
-    let crowd = Some(Crowd { count: 50, one_site: true, bits: 8, pushed: 500 });
+    let crowd = crowd_of(true);
     for errand in [Errand::Look, Errand::Announce] {
         let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::After(0));
         assert!(f.reached >= 0.95, "{errand:?}: {f:?}");
@@ -42,7 +47,7 @@ fn a_crowd_of_one_network_hides_nobody() {
 #[test]
 fn a_crowd_of_fifty_networks_hides_few() {
     let config = Config::new(Family::V4);
-    let crowd = Some(Crowd { count: 50, one_site: false, bits: 8, pushed: 500 });
+    let crowd = crowd_of(false);
     for errand in [Errand::Look, Errand::Announce] {
         let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::After(6));
         assert!(f.reached >= 0.8, "{errand:?}: {f:?}");
@@ -52,7 +57,7 @@ fn a_crowd_of_fifty_networks_hides_few() {
 #[test]
 fn whoever_begins_with_a_state_knows_a_crowd_of_fifty_networks_at_once() {
     let config = Config::new(Family::V4);
-    let crowd = Some(Crowd { count: 50, one_site: false, bits: 8, pushed: 500 });
+    let crowd = crowd_of(false);
     for errand in [Errand::Look, Errand::Announce] {
         let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::Restarted(6));
         assert!(f.reached >= 0.8, "{errand:?}: {f:?}");

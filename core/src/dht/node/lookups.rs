@@ -227,6 +227,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         gathered: Gathered<S::Found>,
     ) -> Result<LookupId, Busy> {
         let mut lookup = Lookup::new(target, self.config.parallel, self.config.diversity);
+        lookup.set_paths(self.config.paths);
         if S::CENSUS && self.config.diversity {
             lookup.set_density(self.census.density());
         }
