@@ -30,9 +30,9 @@ pub struct Config {
     /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
     /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer.
     pub parallel: u8,
-    /// Disjoint paths of a lookup, 1 to 4, which share `parallel`; other numbers count as the nearest,
-    /// and all as 1 without the feature `alloc`. A node that lies leads only one of them astray, and
-    /// each costs questions and time.
+    /// Disjoint paths of a lookup, 1 to 4, which share `parallel`; other numbers count as the
+    /// nearest, and all as 1 without the feature `alloc`. A node that lies leads only one of them
+    /// astray, and each costs questions and time: two help among many liars, more than two hardly.
     pub paths: u8,
     /// Never give up on a question sooner than this, however fast others answer.
     pub timeout_min: Duration,

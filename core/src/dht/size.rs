@@ -109,9 +109,8 @@ impl Census {
         Density { reach: heads().filter(|head| rank(*head) <= quarter).max().unwrap_or(0) }
     }
 
-    /// Takes in how dense the network was in an earlier life: the first lookup of this one has no other
-    /// way to tell a crowd. Where the network has grown since, no more than a factor of four a lookup
-    /// is passed over, and the first few have seen by then how dense it is.
+    /// Takes in how dense the network was in an earlier life: the first lookup of this one has no
+    /// other way to tell a crowd. Coarse enough for a network that has doubled since.
     pub fn recall(&mut self, density: Density) {
         self.recalled = density;
     }
