@@ -44,6 +44,8 @@ pub struct World {
     /// The first of the seeds that [`searches`] runs: figures that were tuned on some are to be judged
     /// on others.
     pub seed: u64,
+    /// Disjoint paths of a lookup.
+    pub paths: u8,
 }
 
 impl World {
@@ -67,6 +69,7 @@ impl Default for World {
             peers: 50,
             held: 600,
             seed: 1_000,
+            paths: 1,
         }
     }
 }
@@ -324,7 +327,9 @@ pub fn search(
     errand: Errand,
     start: Start,
 ) -> Result {
-    let mut node = node(mix(seed, &[1]), Config::new(Family::V4));
+    let mut config = Config::new(Family::V4);
+    config.paths = world.paths;
+    let mut node = node(mix(seed, &[1]), config);
     let target = |nth: u64| id(mix(seed, &[nth]), usize::MAX);
     let made = Made::among(world, who.clone(), seed, target(0));
     let mut now = Instant::from_secs(1_000);

@@ -233,6 +233,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             _ => self.config.parallel / 3,
         };
         let mut lookup = Lookup::new(target, width, self.config.diversity);
+        lookup.set_paths(self.config.paths);
         if S::CENSUS && self.config.diversity {
             lookup.set_density(self.census.density());
         }
