@@ -30,7 +30,8 @@ pub struct Config {
     /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
     /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer.
     pub parallel: u8,
-    /// Never give up on a question sooner than this, however fast others answer.
+    /// Never give up on a question sooner than this, however fast others answer; where a second one
+    /// is worth it, not sooner than twice this.
     pub timeout_min: Duration,
     /// Give up on a question after this at the latest.
     pub timeout_max: Duration,

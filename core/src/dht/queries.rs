@@ -52,14 +52,14 @@ pub enum Late {
 
 impl Late {
     /// What comes next, and when; `None`: nothing but the end.
-    fn next(self, round_trips: &RoundTrips) -> Option<(Self, Duration)> {
-        let (next, share, times) = match self {
-            Late::No => (Late::Slow, 860, 1),
-            Late::Slow => (Late::Very, 950, 1),
-            Late::Very => (Late::Hopeless, 990, 2),
+    fn next(self, round_trips: &RoundTrips, patience: Patience) -> Option<(Self, Duration)> {
+        let (next, share) = match self {
+            Late::No => (Late::Slow, 860),
+            Late::Slow => (Late::Very, 950),
+            Late::Very => return Some((Late::Hopeless, patience.twice(round_trips))),
             Late::Hopeless => return None,
         };
-        Some((next, round_trips.quantile(share).saturating_mul(times)))
+        Some((next, patience.bound(round_trips.quantile(share))))
     }
 }
 
@@ -84,6 +84,12 @@ pub struct Patience {
 impl Patience {
     fn bound(self, time: Duration) -> Duration {
         time.max(self.min).min(self.max)
+    }
+
+    /// The time for two questions. The least time counts twice as well: among neighbours, where it is
+    /// longer than any round trip, there would be no time for a second one.
+    fn twice(self, round_trips: &RoundTrips) -> Duration {
+        self.bound(round_trips.quantile(990)).saturating_mul(2).min(self.max)
     }
 }
 
@@ -153,7 +159,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         let hard = match alone {
             true => max,
             // It is let go of when the last soft deadline has passed.
-            false => self.patience.bound(self.round_trips.quantile(990).saturating_mul(2)),
+            false => self.patience.twice(&self.round_trips),
         };
         let mut row = InFlight {
             transaction,
@@ -209,7 +215,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         if row.next > now {
             return None;
         }
-        let Some((late, _)) = row.late.next(&self.round_trips) else {
+        let Some((late, _)) = row.late.next(&self.round_trips, self.patience) else {
             return self.rows.swap_remove(index).map(Lapse::Silent);
         };
         row.late = late;
@@ -219,8 +225,8 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
 
     /// When the next deadline of a question is.
     fn next(row: &InFlight<A>, round_trips: &RoundTrips, patience: Patience) -> Instant {
-        match row.late.next(round_trips) {
-            Some((_, time)) => (row.sent + patience.bound(time)).min(row.hard),
+        match row.late.next(round_trips, patience) {
+            Some((_, time)) => (row.sent + time).min(row.hard),
             None => row.hard,
         }
     }
