@@ -40,26 +40,35 @@ pub struct InFlight<A> {
 /// How late an answer is: of a thousand others, so many would have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Late {
-    /// Fewer than 860.
+    /// Fewer than 600.
     No,
+    /// 600.
+    Due,
     /// 860.
     Slow,
     /// 950.
     Very,
-    /// 990, within half the time.
+    /// 990, within four sevenths of the time.
+    Long,
+    /// 990, within two fifths of the time.
     Hopeless,
 }
 
 impl Late {
     /// What comes next, and when; `None`: nothing but the end.
     fn next(self, round_trips: &RoundTrips, patience: Patience) -> Option<(Self, Duration)> {
-        let (next, share) = match self {
-            Late::No => (Late::Slow, 860),
-            Late::Slow => (Late::Very, 950),
-            Late::Very => return Some((Late::Hopeless, patience.twice(round_trips))),
+        let (next, share, quarters) = match self {
+            Late::No => (Late::Due, 600, 4),
+            Late::Due => (Late::Slow, 860, 4),
+            Late::Slow => (Late::Very, 950, 4),
+            Late::Very => (Late::Long, 990, 7),
+            Late::Long => (Late::Hopeless, 990, 10),
             Late::Hopeless => return None,
         };
-        Some((next, patience.bound(round_trips.quantile(share))))
+        // The least time counts as often as a round trip: among neighbours, where it is longer than
+        // any, there would be no time for a second question.
+        let time = patience.bound(round_trips.quantile(share)).saturating_mul(quarters) / 4;
+        Some((next, time.min(patience.max)))
     }
 }
 
@@ -84,12 +93,6 @@ pub struct Patience {
 impl Patience {
     fn bound(self, time: Duration) -> Duration {
         time.max(self.min).min(self.max)
-    }
-
-    /// The time for two questions. The least time counts twice as well: among neighbours, where it is
-    /// longer than any round trip, there would be no time for a second one.
-    fn twice(self, round_trips: &RoundTrips) -> Duration {
-        self.bound(round_trips.quantile(990)).saturating_mul(2).min(self.max)
     }
 }
 
@@ -159,7 +162,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         let hard = match alone {
             true => max,
             // It is let go of when the last soft deadline has passed.
-            false => self.patience.twice(&self.round_trips),
+            false => Late::Long.next(&self.round_trips, self.patience).map_or(max, |(_, at)| at),
         };
         let mut row = InFlight {
             transaction,
