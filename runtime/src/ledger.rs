@@ -63,6 +63,9 @@ pub struct Finished {
     pub trace: Vec<Hop>,
     /// The closest nodes that answered, closest first.
     pub closest: Vec<Contact>,
+    /// The peers that were found, each with the number of networks (a /24, a /64) of those that named
+    /// it: at least so many, at most 8. What one network names alone may be invented.
+    pub named: Vec<(SocketAddr, u8)>,
     /// How many are in the swarm that was to be counted (BEP 33).
     pub swarm: Option<SwarmSize>,
     /// The newest item that was found, or the one that was stored (BEP 44).
@@ -78,6 +81,7 @@ impl Finished {
             outcome,
             trace: machine.trace(lookup).to_vec(),
             closest: machine.closest(lookup).collect(),
+            named: machine.named(lookup).collect(),
             swarm: machine.swarm_size(lookup),
             item: machine.item(lookup).map(|item| OwnedItem::of(&item)),
             copies: machine.copies(lookup),

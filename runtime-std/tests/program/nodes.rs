@@ -94,6 +94,7 @@ fn a_private_network_can_be_entered() {
     assert_eq!(lines[1]["peer"], "127.0.0.1:4242");
     assert_eq!(lines[2]["peers"], 2);
     assert_eq!(lines[2]["name"], "thing");
+    assert_eq!(lines[2]["networks"], serde_json::json!({"127.0.0.1:4242": 1}));
 
     let done = tinybt(&[&["find-node", HASH, "--json"][..], &join].concat());
     assert_eq!(text(&done.stdout).lines().count(), 8);

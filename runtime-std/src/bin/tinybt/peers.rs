@@ -1,5 +1,7 @@
 //! `tinybt peers`: the peers of a torrent, as they are found.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use tinybt_std::core::finder::Wanted;
 
@@ -40,12 +42,15 @@ fn sum_up(
     let took = sightings.begun.elapsed();
     let (peers, first) = (sightings.named.len(), sightings.first);
     let sources = sightings.by_source();
+    let networks = sightings.networks();
     if args.format.json {
         sightings.output.json(&json!({
             "info_hash": torrent.info_hash().to_string(),
             "name": torrent.name,
             "peers": peers,
-            "sources": sources.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "sources": sources.into_iter().collect::<BTreeMap<_, _>>(),
+            "networks": networks.iter().map(|(peer, count)| (peer.to_string(), count))
+                .collect::<BTreeMap<_, _>>(),
             "nodes_asked": asked,
             "nodes_answered": answered,
             "first": first.map(|time| time.as_secs_f64()),
@@ -69,6 +74,14 @@ fn sum_up(
         let sources: Vec<_> =
             sources.iter().map(|(name, count)| format!("{count} by {name}")).collect();
         sightings.output.say(&format!("named {}", sources.join(", ")))?;
+    }
+    // In a network of one's own there is but one to name anybody.
+    let alone = networks.values().filter(|count| **count == 1).count();
+    if alone > 0 && alone < networks.len() {
+        sightings.output.say(&format!(
+            "{} named by one network of the DHT alone, which may have invented them",
+            plural(alone, "peer")
+        ))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Following a search of all sources: what it finds is printed as it comes, and summed up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -213,6 +213,16 @@ impl Sightings<'_> {
             let outcome = finished.outcome;
             (asked + u32::from(outcome.asked), answered + u32::from(outcome.answered))
         })
+    }
+
+    /// How many networks of the DHT named each of the peers that it named.
+    pub(crate) fn networks(&self) -> BTreeMap<SocketAddr, u8> {
+        let mut networks = BTreeMap::new();
+        for (peer, count) in self.swarm.lookups().iter().flat_map(|finished| &finished.named) {
+            let most: &mut u8 = networks.entry(*peer).or_default();
+            *most = (*most).max(*count);
+        }
+        networks
     }
 
     /// Whether something was found, or why nothing could be.
