@@ -408,3 +408,15 @@ fn a_flood_of_strangers_leaves_the_memory_as_it_was() {
     assert_eq!(node.status(at(2_000)).nodes_good, 0, "nobody gets in by asking");
     let _ = Id::default();
 }
+
+#[test]
+fn a_state_of_the_other_family_is_as_good() {
+    let nodes = [[7; 20].as_slice(), &[0x20, 1, 0, 9], &[0; 11], &[7, 0x1a, 0xe1]].concat();
+    let state =
+        [b"d2:id20:aaaaaaaaaaaaaaaaaaaa6:nodes638:".as_slice(), &nodes, b"1:vi1ee"].concat();
+    let mut v6 = node(1, Config::private(Family::V6));
+    assert_eq!(v6.restore(at(1), &state), Ok(1));
+    assert_eq!(v6.id(), Id(*b"aaaaaaaaaaaaaaaaaaaa"));
+    let mut v4 = node(1, Config::private(Family::V4));
+    assert_eq!(v4.restore(at(1), &state), Err(RestoreError::Family));
+}

@@ -569,3 +569,23 @@ fn what_was_told_last_is_known_again_though_there_is_no_room() {
     assert_eq!(twice, 0, "new twice in a row");
     assert!(seen.len() <= 15_000, "{}", seen.len());
 }
+
+#[test]
+fn another_source_disturbs_no_crawl_that_knows_somebody() {
+    let mut config = CrawlConfig::default();
+    config.forever = true;
+    let world = World { nodes: 200, hashes: 2_000, interval: 3_600, ..World::default() };
+    let mut crawl = Crawl::new(world, crawler(config, Some(50)));
+    // In the middle of a round, then between two.
+    assert!(!crawl.run(Duration::from_secs(3), |_| false));
+    let covered = crawl.crawler.progress(crawl.now).covered;
+    assert!(covered > 0.0 && crawl.crawler.add_source(addr(9_000)));
+    assert!(crawl.run(DAY, |crawl| !rounds(crawl).is_empty()));
+    let asked = rounds(&crawl)[0].asked;
+    assert!(asked <= 230, "{asked}: begun again");
+    assert!(!crawl.run(Duration::from_secs(1), |_| false));
+    let due = crawl.crawler.poll_timeout();
+    assert!(crawl.crawler.add_source(addr(9_001)));
+    assert_eq!(crawl.crawler.poll_timeout(), due);
+    assert!(matches!(crawl.crawler.step(crawl.now, &mut buffer()), Step::Wait(_)));
+}

@@ -127,6 +127,12 @@ fn a_put_reaches_the_closest_and_says_who_refused() {
             // Who holds nothing has nothing to compare.
             assert_eq!(*cas, (*node == made.truth[1]).then_some(4), "{seed}");
         }
+        // Told is how far the way there had come.
+        let target = mutable_target(&public(), SALT);
+        for hop in node.trace(lookup).iter().filter(|hop| hop.id.is_some()) {
+            let shared = hop.id.map(|id| id.distance(target).leading_zeros());
+            assert_eq!(shared, Some(u32::from(hop.shared)), "{hop:?}");
+        }
         let refusals = node.trace(lookup).iter().filter(|hop| hop.refused == Some(205)).count();
         refused += usize::from(refusals == 1 && outcome.refused == 1);
     }
