@@ -37,6 +37,10 @@ pub const TOKEN_MAX: usize = 40;
 /// the way there. A few more would change nothing, and cost each lookup a hundred bytes each.
 pub const SHORTLIST_MAX: usize = 3 * K + K / 2;
 
+/// Disjoint paths of one lookup: the shortlist has room for seven candidates of each of four. One
+/// without an allocator, where code is short as well.
+pub const PATHS_MAX: u8 = if cfg!(feature = "alloc") { 4 } else { 1 };
+
 /// Addresses of unknown id that one lookup begins with.
 pub const SEEDS_MAX: usize = 8;
 

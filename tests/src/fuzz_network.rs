@@ -115,8 +115,9 @@ struct Trouble<'a> {
 /// A whole network: the first byte says how many nodes it has and what kind, the rest what happens.
 pub fn network(data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else { return };
-    let config =
+    let mut config =
         if first & 16 == 0 { Config::private(Family::V4) } else { Config::new(Family::V4) };
+    config.paths = 1 + (first >> 6);
     let mut trouble = Trouble {
         bytes,
         network: Network::new(u64::from(first & 15), Link::default()),

@@ -28,8 +28,13 @@ pub struct Config {
     /// a lookup. Local networks are exempt.
     pub diversity: bool,
     /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
-    /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer.
+    /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer. A third
+    /// of it is enough for a lookup that begins with nodes of the table, which are near already.
     pub parallel: u8,
+    /// Disjoint paths of a lookup, 1 to 4, which share `parallel`; other numbers count as the
+    /// nearest, and all as 1 without the feature `alloc`. A node that lies leads only one of them
+    /// astray, and each costs questions and time: two help among many liars, more than two hardly.
+    pub paths: u8,
     /// Never give up on a question sooner than this, however fast others answer.
     pub timeout_min: Duration,
     /// Give up on a question after this at the latest.
@@ -96,7 +101,8 @@ impl Config {
             version: Some(*b"TY01"),
             address_check: AddressCheck::Prefer,
             diversity: true,
-            parallel: 10,
+            parallel: 16,
+            paths: 1,
             timeout_min: Duration::from_millis(100),
             timeout_max: Duration::from_secs(4),
             questions: Some(Rate { per_second: 200, burst: 200 }),

@@ -20,11 +20,12 @@
 //!   is waited for less long than one that all have named. Whoever stands where somebody's answer
 //!   reaches belongs to the neighbourhood of the target, and is asked however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
-//!   question ([`Late`]). In the neighbourhood it is asked a second time. Given up, it counts no
+//!   question ([`Late`]). In the neighbourhood it is soon asked a second time. Given up, it counts no
 //!   longer among the closest; its late answer is welcome as long as the lookup lives.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
 //!   closest few of them count, and the others are passed over as if they were not there.
+//! - With more than one *path* ([`Lookup::set_paths`]) all this holds on each for itself.
 //! - However it goes, it ends after [`QUESTIONS_MAX`] questions.
 //! - An announce goes to these, each repeated once where no confirmation comes; with
 //!   [`Lookup::tell_early`] to each as soon as it is known to be one of them.
@@ -34,6 +35,7 @@
 
 mod announcing;
 mod candidate;
+mod paths;
 mod seed;
 mod shortlist;
 mod testimony;
@@ -49,6 +51,7 @@ use crate::id::Id;
 use crate::limits::{K, QUESTIONS_MAX, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
 
 use candidate::{Standing, State};
+use paths::is_on;
 use seed::Seed;
 
 pub use candidate::{Ask, Candidate, Errand};
@@ -65,10 +68,13 @@ pub struct Lookup {
     shortlist: Vec<Candidate, SHORTLIST_MAX>,
     /// Addresses to begin with whose id is not known.
     seeds: Vec<Seed, SEEDS_MAX>,
+    /// How wide it searches, on each path.
     width: u8,
+    paths: u8,
     diversity: bool,
     density: Density,
     early: bool,
+    patient: bool,
     announcing: bool,
     /// Questions asked.
     asked: u16,
@@ -77,6 +83,9 @@ pub struct Lookup {
 impl Lookup {
     /// How often a node is asked the same.
     const TRIES_MAX: u8 = 2;
+    /// How many of the closest are asked and not waited for in vain: a few more than `K`, since some
+    /// of them are dead.
+    const WINDOW: usize = K + 2;
 
     /// A lookup that knows nobody yet; `width`, 1 to 32, says how many are asked side by side.
     pub fn new(target: Id, width: u8, diversity: bool) -> Self {
@@ -85,9 +94,11 @@ impl Lookup {
             shortlist: Vec::new(),
             seeds: Vec::new(),
             width: width.clamp(1, 32),
+            paths: 1,
             diversity,
             density: Density::default(),
             early: false,
+            patient: false,
             announcing: false,
             asked: 0,
         }
@@ -97,6 +108,12 @@ impl Lookup {
     /// more are asked and told than are plausible.
     pub fn set_density(&mut self, density: Density) {
         self.density = density;
+    }
+
+    /// To hear of all the closest matters more than when: who is not remembered as silent is waited
+    /// for until nothing is to be hoped.
+    pub fn be_patient(&mut self) {
+        self.patient = true;
     }
 
     /// The point that is looked for.
@@ -109,7 +126,7 @@ impl Lookup {
         let is_known = self.seeds.iter().any(|seed| seed.addr == addr)
             || self.shortlist.iter().any(|candidate| candidate.contact.addr == addr);
         if !is_known {
-            let _ = self.seeds.push(Seed::new(addr));
+            let _ = self.seeds.push(Seed::new(addr, self.emptiest()));
         }
     }
 
@@ -126,30 +143,46 @@ impl Lookup {
     }
 
     fn next_search(&mut self) -> Option<Ask> {
-        if let Some(index) = self.next_candidate() {
+        self.paths().find_map(|path| self.next_of(path))
+    }
+
+    fn next_of(&mut self, path: u8) -> Option<Ask> {
+        if let Some(index) = self.next_candidate(path) {
             return self.shortlist.get_mut(index).map(|c| c.ask(Errand::Search));
         }
         // Seeds only while candidates are few: they are public routers and have enough to do.
-        if self.shortlist.iter().any(|candidate| candidate.state == State::Fresh) {
+        if self.shortlist.iter().any(|c| is_on(c.path, path) && c.state == State::Fresh) {
             return None;
         }
-        self.seeds.iter_mut().find(|seed| seed.is_wanted()).map(Seed::ask)
+        self.seeds.iter_mut().find(|seed| is_on(seed.path, path) && seed.is_wanted()).map(Seed::ask)
     }
 
-    /// The candidate to search at next, within the window of the `K` closest that are neither suspect
-    /// nor late nor given up: closest first, doubtful ones last.
-    fn next_candidate(&self) -> Option<usize> {
-        let (mut window, mut confirmed) = (0, 0);
+    /// The candidate of a path to search at next, within the window of its closest that are neither
+    /// suspect nor late nor given up: closest first, doubtful ones last.
+    fn next_candidate(&self, path: u8) -> Option<usize> {
+        let (mut all, mut window, mut confirmed) = (0, 0, 0);
         let (mut again, mut doubtful, mut held_back) = (None, None, None);
         let is_alone = self.is_alone();
         for (index, candidate) in self.shortlist.iter().enumerate() {
-            if self.is_crowded(window, candidate) {
+            if self.is_crowded(all, candidate) {
                 continue;
             }
+            let is_suspect = candidate.is_suspect();
+            let counts = match candidate.state {
+                State::Fresh | State::Answered => true,
+                State::Asked => candidate.is_in_time() && !is_suspect,
+                State::Failed => false,
+            };
+            // A crowd is one on all paths together, of those who were asked: another path may be over.
+            let is_ours = is_on(candidate.path, path);
+            all += usize::from(counts && (is_ours || candidate.state != State::Fresh));
+            if !is_ours {
+                continue;
+            }
+            window += usize::from(counts);
             let is_near = candidate.testimony != Testimony::default();
             match candidate.state {
                 State::Fresh => {
-                    window += 1;
                     if !is_near && self.ahead_of(candidate) >= u32::from(self.width) {
                         held_back = held_back.or(Some(index));
                     } else if candidate.is_doubtful() {
@@ -159,29 +192,26 @@ impl Lookup {
                     }
                 }
                 State::Asked => {
-                    let is_suspect = candidate.is_suspect();
-                    window += usize::from(candidate.is_in_time() && !is_suspect);
                     // Far from the target others lead there too, if there are others.
-                    let is_wanted =
-                        is_alone || is_near && !is_suspect && !candidate.is_given_up(self.early);
+                    let is_wanted = is_alone
+                        || is_near
+                            && !candidate.is_doubtful()
+                            && !candidate.is_given_up(self.patient);
                     if is_wanted
-                        && candidate.late[0] >= Late::Slow
+                        && candidate.late[0] >= Late::Due
                         && candidate.tries[0] < Self::TRIES_MAX
                     {
                         again = again.or(Some(index));
                     }
                 }
-                State::Answered => {
-                    window += 1;
-                    confirmed += 1;
-                }
+                State::Answered => confirmed += 1,
                 State::Failed => {}
             }
-            if window >= K || confirmed >= K {
+            if window >= Self::WINDOW || confirmed >= K {
                 break;
             }
         }
-        again.or(doubtful).or(held_back.filter(|_| self.in_flight() == 0))
+        again.or(doubtful).or(held_back.filter(|_| self.is_idle(path)))
     }
 
     /// Whether nobody has answered and everybody is late: then nobody stands in for the silent.
@@ -196,7 +226,9 @@ impl Lookup {
     /// What the questions in flight weigh that are ahead of a candidate.
     fn ahead_of(&self, candidate: &Candidate) -> u32 {
         let own = self.head(candidate.contact.id);
-        let ahead = |c: &&Candidate| c.state == State::Asked && c.is_in_time();
+        let ahead = |c: &&Candidate| {
+            is_on(c.path, candidate.path) && c.state == State::Asked && c.late[0] == Late::No
+        };
         let heads = self.shortlist.iter().filter(ahead).map(|c| self.head(c.contact.id));
         let closer = heads.filter(|head| *head < own);
         closer.map(|head| 1 + head.leading_zeros() - own.leading_zeros()).sum()
@@ -204,9 +236,8 @@ impl Lookup {
 
     /// Questions in flight that count: of the candidates asked and not late.
     pub fn in_flight(&self) -> usize {
-        let counts = |c: &&Candidate| c.state == State::Asked && c.is_in_time();
         let seeds = self.seeds.iter().filter(|seed| seed.is_in_time());
-        self.shortlist.iter().filter(counts).count() + seeds.count()
+        self.shortlist.iter().filter(|c| c.is_waited_for()).count() + seeds.count()
     }
 
     /// A question passed a soft deadline.
@@ -238,10 +269,10 @@ impl Lookup {
     /// `counts`: whether it may stand among the closest (BEP 42 may forbid it).
     pub fn answered(&mut self, contact: Contact, token: Option<&[u8]>, counts: bool) {
         let verdict = if counts { State::Answered } else { State::Failed };
-        if self.seed_at(&contact.addr).is_some() {
+        if let Some(path) = self.seed_at(&contact.addr).map(|seed| seed.path) {
             // From a seed it becomes a candidate like any other, already answered.
             self.seeds.retain(|seed| seed.addr != contact.addr);
-            self.add(contact, false);
+            self.take_in(contact, false, path);
         }
         if let Some(candidate) = self.candidate_at(&contact.addr) {
             candidate.close(Errand::Search, verdict);
@@ -272,31 +303,40 @@ impl Lookup {
         }
     }
 
-    /// Whether the search is over: the `K` closest that were not passed over have answered, or
-    /// there is nobody left to ask.
+    /// Whether the search is over: of each path the `K` closest that were not passed over have
+    /// answered, or there is nobody left to ask.
     ///
     /// Over is over: who is heard of while the closest are being told is not asked any more.
     pub fn has_converged(&self) -> bool {
         if self.announcing || (self.asked >= QUESTIONS_MAX && self.in_flight() == 0) {
             return true;
         }
-        let (mut confirmed, is_alone) = (0, self.is_alone());
+        let is_alone = self.is_alone();
+        self.paths().all(|path| self.is_over(path, is_alone))
+    }
+
+    fn is_over(&self, path: u8, is_alone: bool) -> bool {
+        let (mut all, mut confirmed) = (0, 0);
         for candidate in &self.shortlist {
-            if self.is_crowded(confirmed, candidate) {
+            if self.is_crowded(all, candidate) {
+                continue;
+            }
+            all += usize::from(candidate.state == State::Answered);
+            if !is_on(candidate.path, path) {
                 continue;
             }
             match candidate.state {
                 State::Answered => confirmed += 1,
                 State::Failed => {}
                 State::Asked if is_alone && !candidate.is_hopeless() => return false,
-                State::Asked if candidate.is_given_up(self.early) => {}
+                State::Asked if candidate.is_given_up(self.patient) => {}
                 State::Fresh | State::Asked => return false,
             }
             if confirmed == K {
                 return true;
             }
         }
-        self.seeds.iter().all(Seed::is_over)
+        self.seeds.iter().all(|seed| !is_on(seed.path, path) || seed.is_over())
     }
 
     /// The token that a node gave.

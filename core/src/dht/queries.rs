@@ -40,26 +40,32 @@ pub struct InFlight<A> {
 /// How late an answer is: of a thousand others, so many would have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Late {
-    /// Fewer than 860.
+    /// Fewer than 600.
     No,
+    /// 600.
+    Due,
     /// 860.
     Slow,
     /// 950.
     Very,
-    /// 990, within half the time.
+    /// 990, within four sevenths of the time.
+    Long,
+    /// 990, within two fifths of the time.
     Hopeless,
 }
 
 impl Late {
     /// What comes next, and when; `None`: nothing but the end.
     fn next(self, round_trips: &RoundTrips) -> Option<(Self, Duration)> {
-        let (next, share, times) = match self {
-            Late::No => (Late::Slow, 860, 1),
-            Late::Slow => (Late::Very, 950, 1),
-            Late::Very => (Late::Hopeless, 990, 2),
+        let (next, share, quarters) = match self {
+            Late::No => (Late::Due, 600, 4),
+            Late::Due => (Late::Slow, 860, 4),
+            Late::Slow => (Late::Very, 950, 4),
+            Late::Very => (Late::Long, 990, 7),
+            Late::Long => (Late::Hopeless, 990, 10),
             Late::Hopeless => return None,
         };
-        Some((next, round_trips.quantile(share).saturating_mul(times)))
+        Some((next, round_trips.quantile(share).saturating_mul(quarters) / 4))
     }
 }
 
@@ -153,7 +159,9 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         let hard = match alone {
             true => max,
             // It is let go of when the last soft deadline has passed.
-            false => self.patience.bound(self.round_trips.quantile(990).saturating_mul(2)),
+            false => {
+                self.patience.bound(Late::Long.next(&self.round_trips).map_or(max, |(_, at)| at))
+            }
         };
         let mut row = InFlight {
             transaction,

@@ -17,6 +17,8 @@ pub struct Census {
     spans: Spare<Span, SPANS_MAX>,
     /// The last lookup found no more than these: all that there are.
     all: Option<u8>,
+    /// What lookups of an earlier life said.
+    recalled: Density,
 }
 
 /// A finished lookup, in few bytes.
@@ -74,6 +76,16 @@ pub struct Density {
 }
 
 impl Density {
+    /// As many as `K` within a distance that begins with these 32 bits; 0: not known.
+    pub const fn of(reach: u32) -> Self {
+        Self { reach }
+    }
+
+    /// The first 32 bits of the distance within which `K` nodes are to be expected; 0: not known.
+    pub const fn reach(self) -> u32 {
+        self.reach
+    }
+
     /// Whether there are too many within a distance for one more: three for each that is to be
     /// expected there, and two. Chance puts more around one target of ten, and then it is one more.
     pub fn is_crowded(self, count: usize, distance: Distance) -> bool {
@@ -85,16 +97,22 @@ impl Density {
 
 impl Census {
     /// How dense the network is: the lower quartile of what lookups have seen. A few that met a crowd,
-    /// and saw far too little, do not move it; nor does what was seen while there were fewer nodes. Not
-    /// known before [`DENSITY_LOOKUPS`] have ended.
+    /// and saw far too little, do not move it; nor does what was seen while there were fewer nodes.
+    /// Before [`DENSITY_LOOKUPS`] have ended it is what was recalled, if anything was.
     pub fn density(&self) -> Density {
         let heads = || self.spans.iter().map(|span| span.distance.head());
         let quarter = self.spans.len() / 4;
         if self.spans.len() < DENSITY_LOOKUPS {
-            return Density::default();
+            return self.recalled;
         }
         let rank = |head: u32| heads().filter(|other| *other < head).count();
         Density { reach: heads().filter(|head| rank(*head) <= quarter).max().unwrap_or(0) }
+    }
+
+    /// Takes in how dense the network was in an earlier life: the first lookup of this one has no
+    /// other way to tell a crowd. Coarse enough for a network that has doubled since.
+    pub fn recall(&mut self, density: Density) {
+        self.recalled = density;
     }
 
     /// Takes in the closest nodes that answered a lookup which ran to its end, closest first.

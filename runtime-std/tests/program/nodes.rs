@@ -80,11 +80,10 @@ fn a_private_network_can_be_entered() {
 
     let done = tinybt(&[&["announce", HASH, "--port", "4242", "--once"][..], &join].concat());
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
-    assert!(
-        text(&done.stdout).contains("8 nodes of the DHT and 0 trackers know"),
-        "{}",
-        text(&done.stdout)
-    );
+    // Up to two more where one was slow to confirm.
+    let told = text(&done.stdout);
+    let says = |nodes| told.contains(&format!("{nodes} nodes of the DHT and 0 trackers know"));
+    assert!((8..=10).any(says), "{told}");
 
     let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=thing&x.pe=127.0.0.9:9");
     let done = tinybt(&[&["peers", &magnet, "--json"][..], &join].concat());

@@ -1,7 +1,9 @@
 //! A crowd around one target: fifty ids closer than anybody honest, that answer with each other, give
 //! tokens, acknowledge announces and store nothing.
 
-use tinybt_core::dht::{Config, Port};
+use std::fmt;
+
+use tinybt_core::dht::{Config, Port, SAVE_MAX};
 use tinybt_core::{Family, InfoHash};
 
 use super::Table;
@@ -23,24 +25,54 @@ pub struct Figures {
     pub done: f64,
 }
 
-/// A lookup for a crowded target of a node that has looked for `warm` others before.
+/// What a searcher has done before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It has looked for so many other targets.
+    After(usize),
+    /// The same; then it has saved its state, and another has begun with it.
+    Restarted(usize),
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Start::After(0) => "nothing".to_owned(),
+            Start::After(lookups) => format!("{lookups} lookups"),
+            Start::Restarted(lookups) => format!("{lookups}, restart"),
+        };
+        f.pad(&text)
+    }
+}
+
+/// A lookup for a crowded target.
 pub fn search(
     world: &World,
-    crowd: Option<Crowd>,
+    villains: Villains,
     seed: u64,
     errand: Errand,
     config: &Config,
-    warm: usize,
+    start: Start,
 ) -> (Heard, usize) {
-    let stage = Stage::new(world, Villains { crowd, ..Villains::default() }, seed);
-    let mut searcher = node(mix(seed, &[1]), config.clone());
-    for source in stage.bootstrap() {
-        searcher.add_source(source);
-    }
-    let mut drive = Drive::new(&stage);
-    for round in 0..warm {
+    let stage = Stage::new(world, villains, seed);
+    let begin = |life: u64| {
+        let mut searcher = node(mix(seed, &[life]), config.clone());
+        for source in stage.bootstrap() {
+            searcher.add_source(source);
+        }
+        searcher
+    };
+    let (mut searcher, mut drive) = (begin(1), Drive::new(&stage));
+    let (Start::After(before) | Start::Restarted(before)) = start;
+    for round in 0..before {
         searcher.find_node(drive.now, id(seed, 1_000_000 + round)).expect("a row is free");
         drive.search(&mut searcher);
+    }
+    if let Start::Restarted(_) = start {
+        let mut state = [0; SAVE_MAX];
+        let len = searcher.save(&mut state);
+        searcher = begin(2);
+        searcher.restore(drive.now, &state[..len]).expect("it was saved just now");
     }
     let info_hash = InfoHash(stage.target.0);
     match errand {
@@ -54,16 +86,16 @@ pub fn search(
 /// The figures of many lookups, each in a network of its own.
 pub fn figures(
     world: &World,
-    crowd: Option<Crowd>,
+    villains: Villains,
     lookups: u64,
     errand: Errand,
     config: &Config,
-    warm: usize,
+    start: Start,
 ) -> Figures {
     let mut figures = Figures::default();
     let share = 1.0 / lookups as f64;
     for seed in 0..lookups {
-        let (heard, peers) = search(world, crowd, 9_000 + seed, errand, config, warm);
+        let (heard, peers) = search(world, villains, 9_000 + seed, errand, config, start);
         let part = match errand {
             Errand::Look => heard.true_and_invented().0 as f64 / peers.max(1) as f64,
             Errand::Announce => heard.stored as f64 / 8.0,
@@ -76,15 +108,15 @@ pub fn figures(
     figures
 }
 
-/// One /16 and fifty networks, pushed more and less, by a node that begins and by one that has looked
-/// around, with diversity and without.
+/// One /16 and fifty networks, pushed more and less: for a node that begins, for one that has looked
+/// around, with diversity and without, and for one that begins with the state of such a one.
 pub fn table(world: &World, lookups: u64) -> Table {
     let mut table = Table::new(&[
         "50 ids crowd a target",
         "pushed",
         "bits",
         "diversity",
-        "lookups before",
+        "before",
         "look: reached",
         "peers",
         "sent",
@@ -105,10 +137,17 @@ pub fn table(world: &World, lookups: u64) -> Table {
         ("50 networks", crowd(false, 1, 500)),
     ];
     for (name, crowd) in settings {
-        for (diversity, warm) in [(true, 0), (true, 6), (false, 6)] {
+        for (diversity, start) in [
+            (true, Start::After(0)),
+            (true, Start::After(6)),
+            (true, Start::Restarted(6)),
+            (false, Start::After(6)),
+        ] {
             let mut config = Config::new(Family::V4);
             config.diversity = diversity;
-            let run = |errand| figures(world, crowd, lookups, errand, &config, warm);
+            config.paths = world.paths;
+            let villains = Villains { crowd, ..Villains::default() };
+            let run = |errand| figures(world, villains, lookups, errand, &config, start);
             let (look, announce) = (run(Errand::Look), run(Errand::Announce));
             let percent = |share: f64| format!("{:.1} %", share * 100.0);
             table.row(&[
@@ -116,7 +155,7 @@ pub fn table(world: &World, lookups: u64) -> Table {
                 &crowd.map_or(0, |crowd| crowd.pushed),
                 &crowd.map_or(0, |crowd| crowd.bits),
                 &diversity,
-                &warm,
+                &start,
                 &percent(look.reached),
                 &percent(look.part),
                 &format!("{:.0}", look.sent),

@@ -112,6 +112,7 @@ pub fn table(world: &World, lookups: u64, liars: u32) -> Table {
         for diversity in [true, false] {
             let mut config = Config::new(Family::V4);
             config.diversity = diversity;
+            config.paths = world.paths;
             let villains = Villains { liars, lies, crowd: None };
             let f = figures(world, villains, lookups, &config);
             let percent = |share: f64| format!("{:.1} %", share * 100.0);

@@ -1,7 +1,7 @@
 //! Attackers, and what they come to: a file an attack.
 //!
 //! [`stage`] is an emulated network in which some lie and some crowd a target; [`liars`] and
-//! [`crowd`] send searchers through it. [`flood`] throws datagrams of all kinds at one node while it
+//! [`crowd`] send searchers through it, and [`paths`] the same ones on several paths. [`flood`] throws datagrams of all kinds at one node while it
 //! looks for peers, [`votes`] lies to it about its address, and [`amplification`] weighs what it
 //! sends against what it was sent. Each gives figures, with its protections on and off.
 
@@ -9,6 +9,7 @@ pub mod amplification;
 pub mod crowd;
 pub mod flood;
 pub mod liars;
+pub mod paths;
 pub mod stage;
 pub mod votes;
 

@@ -1,9 +1,11 @@
 //! Who crowds a target is told from its neighbours by how dense the network is.
 
-use tinybt_core::Id;
 use tinybt_core::dht::size::{Census, Density};
+use tinybt_core::dht::{Config, RestoreError, SAVE_MAX};
+use tinybt_core::limits::DENSITY_LOOKUPS;
+use tinybt_core::{Family, Id, Instant};
 use tinybt_tests::hostile::stage::beside;
-use tinybt_tests::nodes::id;
+use tinybt_tests::nodes::{id, node};
 
 const NODES: usize = 5_000;
 
@@ -60,6 +62,59 @@ fn a_crowd_is_too_many_wherever_it_sits() {
             assert!(50 - too_many(density, &crowd, target) <= counted);
         }
     }
+}
+
+/// A state with something between its nodes and its version.
+fn state(more: &[u8]) -> Vec<u8> {
+    [b"d2:id20:aaaaaaaaaaaaaaaaaaaa5:nodes0:", more, b"1:vi1ee"].concat()
+}
+
+fn saved_again(bytes: &[u8]) -> Result<Vec<u8>, RestoreError> {
+    let mut node = node(1, Config::new(Family::V4));
+    node.restore(Instant::EPOCH, bytes)?;
+    let mut saved = [0; SAVE_MAX];
+    let len = node.save(&mut saved);
+    Ok(saved[..len].to_vec())
+}
+
+#[test]
+fn how_dense_the_network_is_outlives_a_node_that_looked_for_nothing() {
+    for reach in [1, 3_435_973, u32::MAX] {
+        let bytes = state(format!("5:reachi{reach}e").as_bytes());
+        assert_eq!(saved_again(&bytes), Ok(bytes));
+    }
+}
+
+#[test]
+fn a_state_that_says_nothing_of_it_or_nonsense_is_taken_all_the_same() {
+    for said in [
+        "",
+        "5:reachi0e",
+        "5:reachi-1e",
+        "5:reachi4294967296e",
+        "5:reachi99999999999999999999999e",
+        "5:reach4:1234",
+        "5:reachle",
+        "5:reachd1:ai1ee",
+    ] {
+        assert_eq!(saved_again(&state(said.as_bytes())), Ok(state(b"")), "{said}");
+    }
+    for said in ["5:reach", "5:reachi5", "5:reachi01e"] {
+        assert_eq!(saved_again(&state(said.as_bytes())), Err(RestoreError::Malformed), "{said}");
+    }
+}
+
+#[test]
+fn what_was_recalled_gives_way_to_what_is_seen() {
+    let ids: Vec<Id> = (0..NODES).map(|index| id(1, index)).collect();
+    let mut census = Census::default();
+    census.recall(Density::of(7));
+    for lookup in 0..DENSITY_LOOKUPS {
+        assert_eq!(census.density(), Density::of(7));
+        let target = id(2, lookup);
+        census.note(target, closest(&ids, target).into_iter(), true);
+    }
+    assert_eq!(census.density(), taught(&ids, DENSITY_LOOKUPS));
 }
 
 #[test]

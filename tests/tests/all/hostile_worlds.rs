@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tinybt_core::Family;
 use tinybt_core::dht::Config;
+use tinybt_tests::hostile::crowd::Start;
 use tinybt_tests::hostile::flood;
 use tinybt_tests::hostile::liars::{self, LIES};
 use tinybt_tests::hostile::stage::{Crowd, Villains};
@@ -13,6 +14,11 @@ use tinybt_tests::world::{Errand, World};
 
 fn world() -> World {
     World { nodes: 3_000, ..World::default() }
+}
+
+fn crowd_of(one_site: bool) -> Villains {
+    let crowd = Some(Crowd { count: 50, one_site, bits: 8, pushed: 500 });
+    Villains { crowd, ..Villains::default() }
 }
 
 #[test]
@@ -31,9 +37,9 @@ fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
 #[test]
 fn a_crowd_of_one_network_hides_nobody() {
     let config = Config::new(Family::V4);
-    let crowd = Some(Crowd { count: 50, one_site: true, bits: 8, pushed: 500 });
+    let crowd = crowd_of(true);
     for errand in [Errand::Look, Errand::Announce] {
-        let f = crowd::figures(&world(), crowd, 40, errand, &config, 0);
+        let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::After(0));
         assert!(f.reached >= 0.95, "{errand:?}: {f:?}");
     }
 }
@@ -41,9 +47,19 @@ fn a_crowd_of_one_network_hides_nobody() {
 #[test]
 fn a_crowd_of_fifty_networks_hides_few() {
     let config = Config::new(Family::V4);
-    let crowd = Some(Crowd { count: 50, one_site: false, bits: 8, pushed: 500 });
+    let crowd = crowd_of(false);
     for errand in [Errand::Look, Errand::Announce] {
-        let f = crowd::figures(&world(), crowd, 40, errand, &config, 6);
+        let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::After(6));
+        assert!(f.reached >= 0.8, "{errand:?}: {f:?}");
+    }
+}
+
+#[test]
+fn whoever_begins_with_a_state_knows_a_crowd_of_fifty_networks_at_once() {
+    let config = Config::new(Family::V4);
+    let crowd = crowd_of(false);
+    for errand in [Errand::Look, Errand::Announce] {
+        let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::Restarted(6));
         assert!(f.reached >= 0.8, "{errand:?}: {f:?}");
     }
 }

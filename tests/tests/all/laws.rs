@@ -82,6 +82,7 @@ proptest! {
         foreign: bool,
         enforce: bool,
         tight: bool,
+        paths: u8,
     ) {
         let mut config = if tight { Config::new(Family::V4) } else { Config::private(Family::V4) };
         config.read_only = read_only;
@@ -89,6 +90,7 @@ proptest! {
         if enforce {
             config.address_check = tinybt_core::dht::AddressCheck::Enforce;
         }
+        config.paths = paths;
         if tight {
             config.questions = Some(tinybt_core::dht::Rate { per_second: 2, burst: 3 });
             config.answers = Some(tinybt_core::dht::Rate { per_second: 1, burst: 2 });

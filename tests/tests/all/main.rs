@@ -27,6 +27,7 @@ mod magnet;
 mod many_torrents;
 mod metainfo;
 mod network;
+mod paths;
 mod policy;
 mod round_trips;
 mod schedule;

@@ -11,8 +11,7 @@ impl Lookup {
     /// How many neighbours must have testified before anybody is told early.
     const SURE: u8 = 3;
 
-    /// For an announce: each of the closest is told as soon as it is known to be one of them. Nobody
-    /// waits for the last, so the search is patient with all of them.
+    /// For an announce: each of the closest is told as soon as it is known to be one of them.
     pub fn tell_early(&mut self) {
         self.early = true;
     }
@@ -68,7 +67,7 @@ impl Lookup {
             if candidate.state != State::Answered || candidate.token.is_empty() {
                 let may_answer = matches!(candidate.state, State::Fresh | State::Asked);
                 places += usize::from(
-                    !self.announcing && may_answer && !candidate.is_given_up(self.early),
+                    !self.announcing && may_answer && !candidate.is_given_up(self.patient),
                 );
             } else {
                 let Testimony { named, overlooked } = candidate.testimony;

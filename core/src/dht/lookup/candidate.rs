@@ -22,6 +22,8 @@ pub struct Candidate {
     /// Search questions still open; announces still open.
     pub(super) open: [u8; 2],
     pub(super) standing: Standing,
+    /// The one of the lookup's paths that it belongs to.
+    pub(super) path: u8,
     pub(super) testimony: Testimony,
     /// How far its answer reaches: the head of the distance of the farthest node that it told of.
     pub(super) reach: u32,
@@ -70,7 +72,12 @@ pub enum Errand {
 
 impl Candidate {
     /// One that nobody asked yet; `testimony` is of those who answered before it was heard of.
-    pub(super) fn new(contact: Contact, standing: Standing, testimony: Testimony) -> Self {
+    pub(super) fn new(
+        contact: Contact,
+        standing: Standing,
+        path: u8,
+        testimony: Testimony,
+    ) -> Self {
         Self {
             contact,
             state: State::Fresh,
@@ -79,6 +86,7 @@ impl Candidate {
             tries: [0; 2],
             open: [0; 2],
             standing,
+            path,
             testimony,
             reach: 0,
             token: Token::new(),
@@ -114,6 +122,11 @@ impl Candidate {
         self.late[0] < Late::Very
     }
 
+    /// Whether a question to it is in flight that counts.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.state == State::Asked && self.is_in_time()
+    }
+
     /// Whether it is likelier dead than not.
     pub(super) fn is_suspect(&self) -> bool {
         self.is_doubtful() || self.testimony.is_overlooked(Testimony::SUSPECT)
@@ -126,12 +139,13 @@ impl Candidate {
 
     /// Whether its answer is not waited for any longer.
     ///
-    /// `calmly`: nobody waits for the end.
-    pub(super) fn is_given_up(&self, calmly: bool) -> bool {
+    /// `patiently`: to hear of all matters more than when.
+    pub(super) fn is_given_up(&self, patiently: bool) -> bool {
         let patience = match () {
-            _ if self.is_doubtful() || self.testimony == Testimony::default() => Late::Slow,
-            _ if !self.is_suspect() => Late::Hopeless,
-            _ if calmly => Late::Hopeless,
+            _ if self.is_doubtful() => Late::Slow,
+            _ if patiently => Late::Hopeless,
+            _ if self.testimony == Testimony::default() => Late::Slow,
+            _ if !self.is_suspect() => Late::Long,
             _ if self.testimony.is_overlooked(2) => Late::Slow,
             _ => Late::Very,
         };

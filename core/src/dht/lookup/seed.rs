@@ -13,17 +13,18 @@ pub(super) struct Seed {
     pub(super) late: Late,
     pub(super) tries: u8,
     pub(super) open: u8,
+    pub(super) path: u8,
 }
 
 impl Seed {
-    pub(super) fn new(addr: SocketAddr) -> Self {
-        Self { addr, state: State::Fresh, late: Late::No, tries: 0, open: 0 }
+    pub(super) fn new(addr: SocketAddr, path: u8) -> Self {
+        Self { addr, state: State::Fresh, late: Late::No, tries: 0, open: 0, path }
     }
 
     pub(super) fn is_wanted(&self) -> bool {
         match self.state {
             State::Fresh => true,
-            State::Asked => self.late >= Late::Slow && self.tries < Lookup::TRIES_MAX,
+            State::Asked => self.late >= Late::Due && self.tries < Lookup::TRIES_MAX,
             State::Answered | State::Failed => false,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::contact::{Contact, Network};
 use crate::dht::lookup::candidate::{Standing, State};
+use crate::dht::lookup::paths::is_on;
 use crate::dht::lookup::{Candidate, Lookup, Testimony};
 
 impl Lookup {
@@ -10,10 +11,20 @@ impl Lookup {
     /// The same for networks side by side, of which one customer of a provider may have many.
     const PER_SITE: usize = 3;
 
-    /// Takes in a node that was heard of, if it is close enough to matter.
+    /// Takes in a node to begin with, if it is close enough to matter.
     ///
     /// `doubtful`: it was silent lately, perhaps to another lookup.
     pub fn add(&mut self, contact: Contact, doubtful: bool) -> bool {
+        self.take_in(contact, doubtful, self.emptiest())
+    }
+
+    /// Takes in a node that somebody of a path named, who has answered, if it is close enough to matter:
+    /// [`Lookup::path_of`] is to be asked once for each answer, before whoever gave it gives way.
+    pub fn hear(&mut self, path: u8, contact: Contact, doubtful: bool) -> bool {
+        self.take_in(contact, doubtful, self.path_from(path))
+    }
+
+    pub(super) fn take_in(&mut self, contact: Contact, doubtful: bool, path: u8) -> bool {
         let known = |candidate: &Candidate| candidate.contact.addr == contact.addr;
         if self.shortlist.iter().any(|c| known(c) || c.contact.id == contact.id) {
             return false;
@@ -36,7 +47,7 @@ impl Lookup {
         let head = self.head(contact.id);
         let overlooked = self.shortlist.iter().filter(|c| self.reaches(c, head)).count() as u8;
         let standing = if doubtful { Standing::Doubtful } else { Standing::Plain };
-        self.insert(Candidate::new(contact, standing, Testimony { named: 0, overlooked }))
+        self.insert(Candidate::new(contact, standing, path, Testimony { named: 0, overlooked }))
     }
 
     fn insert(&mut self, candidate: Candidate) -> bool {
@@ -44,16 +55,19 @@ impl Lookup {
         let new = distance(&candidate);
         let at = self.shortlist.partition_point(|known| distance(known) < new);
         if self.shortlist.is_full() {
-            // Whoever was given up gives way, or is too many where it is, else the farthest that no
-            // question is open to.
+            // Whoever was given up gives way, or is too many where it is, else the farthest of the
+            // longest path that no question is open to.
             let given_up = |c: &Candidate| match c.state {
                 State::Failed => c.open == [0; 2],
-                State::Asked => c.is_given_up(self.early),
+                State::Asked => c.is_given_up(self.patient),
                 State::Fresh | State::Answered => false,
             };
             let useless = self.shortlist.iter().rposition(given_up).or_else(|| self.crowding());
-            let farthest = self.shortlist.iter().rposition(|c| c.open == [0; 2]);
-            let Some(last) = useless.or(farthest.filter(|last| *last >= at)) else { return false };
+            let path = self.longest_with(candidate.path);
+            let farthest =
+                self.shortlist.iter().rposition(|c| is_on(c.path, path) && c.open == [0; 2]);
+            let farthest = farthest.filter(|last| !is_on(path, candidate.path) || *last >= at);
+            let Some(last) = useless.or(farthest) else { return false };
             self.shortlist.remove(last);
             let at = at - usize::from(last < at);
             return self.shortlist.insert(at, candidate).is_ok();

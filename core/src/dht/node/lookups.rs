@@ -226,12 +226,17 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         goal: Goal,
         gathered: Gathered<S::Found>,
     ) -> Result<LookupId, Busy> {
-        let mut lookup = Lookup::new(target, self.config.parallel, self.config.diversity);
+        let mut closest = Vec::<Contact, { 2 * K }>::new();
+        self.table.closest(now, target, Quality::Usable, &mut closest);
+        let width = match closest.len() {
+            0..K => self.config.parallel,
+            _ => self.config.parallel / 3,
+        };
+        let mut lookup = Lookup::new(target, width, self.config.diversity);
+        lookup.set_paths(self.config.paths);
         if S::CENSUS && self.config.diversity {
             lookup.set_density(self.census.density());
         }
-        let mut closest = Vec::<Contact, { 2 * K }>::new();
-        self.table.closest(now, target, Quality::Usable, &mut closest);
         for contact in &closest {
             lookup.add(*contact, false);
         }

@@ -342,7 +342,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if !counts {
             return;
         }
-        let mut nodes = 0;
+        let (mut nodes, path) = (0, search.lookup.path_of(&contact.addr));
         let mut heard = Vec::<Contact, NODES_TAKEN_MAX>::new();
         for told in own_nodes(self.config.family, response).take(NODES_TAKEN_MAX) {
             nodes += 1;
@@ -353,7 +353,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                     && !told.id.fits_address(told.addr.ip()));
             if !strange {
                 let doubtful = self.silent.is_shunned(now, &told.addr);
-                search.lookup.add(told, doubtful);
+                search.lookup.hear(path, told, doubtful);
                 let _ = heard.push(told);
             }
         }

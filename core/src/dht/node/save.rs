@@ -1,7 +1,10 @@
 //! A node's state as bytes, for the next start: its id and the nodes it knows.
 //!
 //! A bencoded dictionary: `id`, 20 bytes; `nodes` or `nodes6`, compact contacts (BEP 5, BEP 32),
-//! the best first; `v`, the version of this layout. What is restored is asked before it is trusted.
+//! the best first; `reach`, where lookups have told how dense the network is, the first 32 bits of the
+//! distance within which eight nodes are to be expected; `v`, the version of this layout. What is
+//! restored is asked before it is trusted. A `reach` that is none is as good as none: the first
+//! lookups do without, as they do with a state of before there was one.
 
 use core::fmt;
 
@@ -9,6 +12,7 @@ use rand_core::CryptoRng;
 
 use crate::contact::Family;
 use crate::dht::node::Node;
+use crate::dht::size::Density;
 use crate::dht::storage::Storage;
 use crate::dht::table::Routing;
 use crate::id::Id;
@@ -18,7 +22,7 @@ use crate::wire::bencode::{Reader, Writer};
 use crate::wire::compact;
 
 /// Bytes that hold whatever a node saves.
-pub const SAVE_MAX: usize = 64 + 38 * SAVED_NODES_MAX;
+pub const SAVE_MAX: usize = 96 + 38 * SAVED_NODES_MAX;
 
 /// Why a saved state was not restored. Start without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +72,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 }
             }
         });
+        let reach = if S::CENSUS { self.census.density().reach() } else { 0 };
+        if reach != 0 {
+            writer.raw(b"5:reach");
+            writer.integer(i64::from(reach));
+        }
         writer.raw(b"1:v");
         writer.integer(LAYOUT);
         writer.end();
@@ -94,6 +103,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.id = saved.id;
             self.table.rebase(now, saved.id);
         }
+        if S::CENSUS && saved.reach != 0 {
+            self.census.recall(Density::of(saved.reach));
+        }
         let mut count = 0;
         for contact in compact::Contacts::new(self.config.family, packed).take(SAVED_NODES_MAX) {
             self.table.restore(now, contact);
@@ -117,6 +129,8 @@ struct Saved<'a> {
     id: Id,
     nodes: Option<&'a [u8]>,
     nodes6: Option<&'a [u8]>,
+    /// 0: not known.
+    reach: u32,
     layout: i64,
 }
 
@@ -124,16 +138,21 @@ impl<'a> Saved<'a> {
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let (mut id, mut nodes, mut nodes6, mut layout) = (None, None, None, None);
+        let mut reach = 0;
         reader.enter_dictionary().ok()?;
         while let Some(key) = reader.key().ok()? {
             match key {
                 b"id" => id = reader.string().ok()?.try_into().ok().map(Id),
                 b"nodes" => nodes = Some(reader.string().ok()?),
                 b"nodes6" => nodes6 = Some(reader.string().ok()?),
+                b"reach" => {
+                    let said = Reader::new(reader.raw().ok()?).integer();
+                    reach = said.ok().and_then(|said| u32::try_from(said).ok()).unwrap_or(0);
+                }
                 b"v" => layout = Some(reader.integer().ok()?),
                 _ => reader.skip().ok()?,
             }
         }
-        Some(Self { id: id?, nodes, nodes6, layout: layout? })
+        Some(Self { id: id?, nodes, nodes6, reach, layout: layout? })
     }
 }

@@ -80,6 +80,9 @@ impl<S: Storage> SearchRow<S> {
         trace: S::Trace,
     ) -> Self {
         let outcome = Outcome::NONE;
+        if matches!(goal, Goal::Announce(_) | Goal::Put) {
+            lookup.be_patient();
+        }
         // A put has to hear first what others hold.
         if matches!(goal, Goal::Announce(_)) {
             lookup.tell_early();

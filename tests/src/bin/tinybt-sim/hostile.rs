@@ -1,7 +1,7 @@
 //! Attacks and what they come to, with protections switched off one by one.
 #![allow(clippy::print_stdout)]
 
-use tinybt_tests::hostile::{amplification, crowd, flood, liars, votes};
+use tinybt_tests::hostile::{amplification, crowd, flood, liars, paths, votes};
 use tinybt_tests::world::World;
 
 #[derive(clap::Args)]
@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Of a thousand living nodes, how many lie
     #[arg(long, default_value_t = 100)]
     liars: u32,
+    /// Disjoint paths of a lookup
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    paths: u8,
     /// Datagrams of a flood
     #[arg(long, default_value_t = 1_000_000)]
     datagrams: u64,
@@ -29,6 +32,8 @@ enum Attack {
     Liars,
     /// Fifty ids closer to a target than anybody
     Crowd,
+    /// Liars and a crowd, for lookups on one path, two and four
+    Paths,
     /// Datagrams of all kinds during lookups
     Flood,
     /// Lies about the node's own address
@@ -38,13 +43,16 @@ enum Attack {
 }
 
 pub(crate) fn run(args: &Args) {
-    let world = World { nodes: args.nodes, ..World::default() };
+    let world = World { nodes: args.nodes, paths: args.paths, ..World::default() };
     let is_wanted = |attack| args.attacks.is_empty() || args.attacks.contains(&attack);
     if is_wanted(Attack::Liars) {
         println!("{}", liars::table(&world, args.runs, args.liars));
     }
     if is_wanted(Attack::Crowd) {
         println!("{}", crowd::table(&world, args.runs));
+    }
+    if is_wanted(Attack::Paths) {
+        println!("{}", paths::table(&world, args.runs));
     }
     if is_wanted(Attack::Votes) {
         println!("{}", votes::table(&world, args.runs.min(50)));

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Searchers that have looked for so many other targets before; 0 leaves them out
     #[arg(long, default_value_t = 0)]
     warm: u64,
+    /// Disjoint paths of a lookup
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u8).range(1..=4))]
+    paths: u8,
     /// Cold lookups alone, in worlds of a thousand nodes, of ten thousand, up to `nodes`
     #[arg(long)]
     growth: bool,
@@ -43,6 +46,7 @@ pub(crate) fn run(args: &Args) {
         stale: args.stale.unwrap_or(world.stale),
         loss: args.loss.unwrap_or(world.loss),
         seed: args.seed,
+        paths: args.paths,
         ..world
     };
     println!("{HEAD}");
