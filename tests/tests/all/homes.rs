@@ -606,3 +606,18 @@ fn the_home_that_strangers_reach_is_the_one_for_lookups() {
         assert_eq!(pair.v4.map(|lookup| lookup.home().number()), Some(1), "round {round}");
     }
 }
+
+#[test]
+fn no_room_where_somebody_answers_is_no_reason_to_ask_where_nobody_does() {
+    let mut network = network(31, 40);
+    network.set_cut(locals()[2], true);
+    network.run_for(Duration::from_secs(3_600));
+    let mut asked = Vec::new();
+    network.command(me(), |machine, _| {
+        machine.in_turn(Family::V4, 0, |node| {
+            asked.push(node.home().number());
+            Err::<(), ()>(())
+        })
+    });
+    assert_eq!(asked, [0, 1]);
+}
