@@ -665,3 +665,21 @@ fn what_is_too_long_to_keep_is_no_answer_and_the_longest_is() {
         assert_eq!(ended, refused);
     }
 }
+
+#[test]
+fn of_those_told_of_the_blocked_alone_is_not_asked() {
+    let mut node = node(1, Config::private(Family::V4));
+    let (now, mut out, mut asked) = (Instant::from_secs(5_000), buffer(), Vec::new());
+    assert!((1..4).all(|index| node.add_node(addr(index))));
+    node.block(now, addr(2), hours(1));
+    let mut at = now;
+    while at < now + ms(60_000) {
+        match node.step(at, &mut out) {
+            Step::Send(sent) => asked.push(sent.to),
+            Step::Wait(deadline) => at = deadline.unwrap_or(now + hours(1)),
+            Step::Event(_) => {}
+        }
+    }
+    assert!(asked.contains(&addr(1)) && asked.contains(&addr(3)), "{asked:?}");
+    assert!(!asked.contains(&addr(2)));
+}
