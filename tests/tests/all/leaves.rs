@@ -627,3 +627,18 @@ fn the_list_inline_closes_up_as_others_do() {
     assert_eq!((List::remove(&mut list, 3), List::remove(&mut list, 0)), (None, Some(1)));
     assert_eq!(list[..], [2, 3]);
 }
+
+#[test]
+fn of_the_sources_in_a_full_set_who_has_used_least_gives_way() {
+    let rate = Some(Rate { per_second: 1, burst: 5 });
+    let mut sources = Sources::new(Bounded::new(4), rate, &mut random());
+    let greedy = sources.seat(addr(1).ip());
+    while sources.allows(at(1), greedy) {
+        sources.spend(at(1), greedy);
+    }
+    for index in 2..100 {
+        let seat = sources.seat(addr(index).ip());
+        sources.spend(at(1), seat);
+        assert!(!sources.allows(at(1), greedy), "{index}");
+    }
+}

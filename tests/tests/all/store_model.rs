@@ -332,10 +332,10 @@ fn a_full_ring_forgets_no_swarm_of_which_it_has_a_peer() {
 fn a_ring_without_scrapes_counts_swarms_all_the_same() {
     let mut store = PeerRing::<8>::new();
     let at = Instant::from_secs(1);
-    for (swarm, index) in [(1, 1), (2, 1), (1, 2), (1, 3), (3, 1), (2, 2)] {
+    for (swarm, index) in [(1, 1), (2, 1), (1, 2), (1, 3), (3, 1), (2, 2), (1, 4)] {
         store.announce(at, hash(swarm), peer(Family::V4, index), false);
     }
-    assert_eq!((store.counts().swarms, store.counts().peers), (3, 6));
+    assert_eq!((store.counts().swarms, store.counts().peers), (3, 7));
     assert_eq!(store.sample(at, 9, INTERVAL, 5), Sample::default());
 }
 
