@@ -79,6 +79,11 @@ pub const fn is_mapped(addr: &SocketAddr) -> bool {
 pub struct Network(u64);
 
 impl Network {
+    /// Which it is, in a form that stands anywhere in a row.
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
     /// A single host as a network of its own, for private networks where all are neighbours.
     pub fn host(ip: IpAddr) -> Network {
         match ip {

@@ -253,7 +253,7 @@ mod on_the_heap {
         }
     }
 
-    /// A quarter more room when there is none, and never more than may be used.
+    /// A quarter more room when there is none, at least for one, and never more than may be used.
     #[inline]
     fn push<T>(items: &mut Vec<T>, capacity: usize, item: T) -> Result<(), T> {
         let len = items.len();
@@ -261,7 +261,7 @@ mod on_the_heap {
             return Err(item);
         }
         if len == items.capacity() {
-            items.reserve_exact((len / 4).max(2).min(capacity - len));
+            items.reserve_exact((len / 4).max(1).min(capacity - len));
         }
         items.push(item);
         Ok(())

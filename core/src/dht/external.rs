@@ -25,10 +25,10 @@ pub struct External {
     agreed: Option<Agreed>,
 }
 
-/// What a network said last.
+/// What a network said last, in nine bytes.
 #[derive(Clone, Copy, Debug)]
 struct Vote {
-    voter: Network,
+    voter: [u8; 8],
     /// The place of what it claims.
     claim: u8,
 }
@@ -65,7 +65,8 @@ impl External {
         if !self.is_plausible(&claimed) {
             return None;
         }
-        match self.votes.iter().position(|vote| vote.voter == voter) {
+        let known = voter.to_bytes();
+        match self.votes.iter().position(|vote| vote.voter == known) {
             Some(old) => self.withdraw(old),
             None if self.votes.is_full() => self.withdraw(0),
             None => {}
@@ -106,7 +107,7 @@ impl External {
         } else if List::push(&mut self.claims, Claim { addr: claimed, votes: 1 }).is_err() {
             return;
         }
-        let _ = List::push(&mut self.votes, Vote { voter, claim: claim as u8 });
+        let _ = List::push(&mut self.votes, Vote { voter: voter.to_bytes(), claim: claim as u8 });
     }
 
     /// Takes a vote back, and a claim that was its last.

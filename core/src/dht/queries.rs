@@ -56,7 +56,7 @@ pub enum Late {
 
 impl Late {
     /// What comes next, and when; `None`: nothing but the end.
-    fn next(self, round_trips: &RoundTrips) -> Option<(Self, Duration)> {
+    fn next(self, round_trips: &RoundTrips, patience: Patience) -> Option<(Self, Duration)> {
         let (next, share, quarters) = match self {
             Late::No => (Late::Due, 600, 4),
             Late::Due => (Late::Slow, 860, 4),
@@ -65,7 +65,10 @@ impl Late {
             Late::Long => (Late::Hopeless, 990, 10),
             Late::Hopeless => return None,
         };
-        Some((next, round_trips.quantile(share).saturating_mul(quarters) / 4))
+        // The least time counts as often as a round trip: among neighbours, where it is longer than
+        // any, there would be no time for a second question.
+        let time = patience.bound(round_trips.quantile(share)).saturating_mul(quarters) / 4;
+        Some((next, time.min(patience.max)))
     }
 }
 
@@ -159,9 +162,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         let hard = match alone {
             true => max,
             // It is let go of when the last soft deadline has passed.
-            false => {
-                self.patience.bound(Late::Long.next(&self.round_trips).map_or(max, |(_, at)| at))
-            }
+            false => Late::Long.next(&self.round_trips, self.patience).map_or(max, |(_, at)| at),
         };
         let mut row = InFlight {
             transaction,
@@ -217,7 +218,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         if row.next > now {
             return None;
         }
-        let Some((late, _)) = row.late.next(&self.round_trips) else {
+        let Some((late, _)) = row.late.next(&self.round_trips, self.patience) else {
             return self.rows.swap_remove(index).map(Lapse::Silent);
         };
         row.late = late;
@@ -227,8 +228,8 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
 
     /// When the next deadline of a question is.
     fn next(row: &InFlight<A>, round_trips: &RoundTrips, patience: Patience) -> Instant {
-        match row.late.next(round_trips) {
-            Some((_, time)) => (row.sent + patience.bound(time)).min(row.hard),
+        match row.late.next(round_trips, patience) {
+            Some((_, time)) => (row.sent + time).min(row.hard),
             None => row.hard,
         }
     }

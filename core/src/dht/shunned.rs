@@ -1,8 +1,9 @@
 //! Addresses that are left alone until an instant, after which they are forgiven.
 //!
 //! Bounded: when it is full, the one that would be forgiven first is. Needs no timer: what has
-//! passed no longer counts. Rows are kept in order of address, so that the question asked of every
-//! datagram, whether its source is one of them, is a binary search. Knows time.
+//! passed no longer counts, and makes room when the next one comes. Rows are kept in order of
+//! address, so that the question asked of every datagram, whether its source is one of them, is a
+//! binary search. Knows time.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -37,6 +38,9 @@ impl<L: List<Shun>> Shunned<L> {
             row.until = row.until.max(until);
             return;
         }
+        self.rows.retain(|row| row.until > now);
+        // After a bad hour, few are left.
+        self.rows.trim(|_| false);
         if self.rows.len() >= self.rows.capacity() {
             let first = self.rows.iter().enumerate().min_by_key(|(_, row)| row.until);
             let Some((index, _)) = first else { return };

@@ -139,6 +139,8 @@ impl Population {
             plant::introduce(&mut node, now, here, &addrs, &mut random, way, &mut buffer);
             population.put(index, node);
         }
+        // Not to be counted with what nodes take.
+        population.truth = None;
         population
     }
 

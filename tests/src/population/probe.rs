@@ -41,7 +41,8 @@ pub struct Report {
     /// Of these, how many ended because the closest had answered.
     pub complete: usize,
     /// The truly closest that were there when a lookup began, eight a lookup, and how many of them
-    /// answered it.
+    /// answered it. Whoever is behind eight that did is not missed: somebody behind a NAT who lets
+    /// the one that looks in may be among these, and nobody else could know.
     pub closest: usize,
     /// See above.
     pub closest_answered: usize,
@@ -129,7 +130,7 @@ pub(super) fn run(population: &mut Population, count: usize) -> Report {
         let closest = population.truth().closest(swarm.as_id(), K + 1);
         let key =
             begin(population, &probes, |_| true, |node, now| node.get_peers(now, *swarm).ok());
-        looked.push((key, closest));
+        looked.push((key, swarm.as_id(), closest));
     }
     population.run_for(Duration::from_secs(30));
     population.network.watch(|_, _, _, _| {});
@@ -174,8 +175,8 @@ fn note(probes: &Probes, now: Instant, host: SocketAddr, node: &mut SimNode, eve
 }
 
 type Key = (SocketAddr, LookupId);
-/// A lookup, if it began, and the truth then.
-type Looked = (Option<Key>, Vec<Numbered>);
+/// A lookup, if it began, its target, and the truth then.
+type Looked = (Option<Key>, Id, Vec<Numbered>);
 
 fn tally(
     probes: &HashMap<Key, Probe>,
@@ -186,7 +187,7 @@ fn tally(
     let mut report = Report::default();
     let (mut first, mut done, mut packets) = (Vec::new(), Vec::new(), Vec::new());
     let stored = |key: &Key| probes.get(key)?.end.as_ref().map(|(outcome, _)| outcome.stored);
-    for ((key, truth), peers) in looked.iter().zip(announced) {
+    for ((key, target, truth), peers) in looked.iter().zip(announced) {
         let Some((key, probe)) = key.and_then(|key| Some((key, probes.get(&key)?))) else {
             continue;
         };
@@ -204,9 +205,11 @@ fn tally(
         done.push(millis(outcome.took));
         packets.push(f64::from(outcome.sent) + f64::from(outcome.answered));
         let others = truth.iter().filter(|(_, index)| addr(*index as usize) != key.0).take(K);
+        let last = closest.get(K - 1).map(|id| id.distance(*target));
         for (id, _) in others {
+            let is_behind = last.is_some_and(|last| id.distance(*target) > last);
             report.closest += 1;
-            report.closest_answered += usize::from(closest.contains(id));
+            report.closest_answered += usize::from(is_behind || closest.contains(id));
         }
     }
     report.announces = announces.len();

@@ -83,6 +83,6 @@ fn a_flood_costs_no_memory_and_lookups_hardly_any_time() {
     assert_eq!(f.found, f.lookups, "{f:?}");
     assert!(f.flood <= 2.0 * f.peace, "{f:?}");
     assert!(f.tally.peak <= 40_000, "what the stores hold, and nothing else: {f:?}");
-    // Strangers are asked whether they are there one at a time: a few rows of the 64.
-    assert!(f.in_flight <= 32, "{f:?}");
+    // Strangers are asked whether they are there one at a time: of the 64 rows lookups take most.
+    assert!(f.in_flight <= 48, "{f:?}");
 }

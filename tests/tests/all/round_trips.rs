@@ -5,7 +5,7 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tinybt_core::dht::Config;
-use tinybt_core::dht::queries::{Patience, Queries, RoundTrips};
+use tinybt_core::dht::queries::{Lapse, Late, Patience, Queries, RoundTrips};
 use tinybt_core::list::Bounded;
 use tinybt_core::wire::krpc::Question;
 use tinybt_core::{Family, Instant, Machine, Step, buffer};
@@ -75,4 +75,32 @@ fn questions_in_flight_are_counted() {
         );
     }
     assert_eq!(queries.open(now, &mut random, addr(3), None, (), false), None);
+}
+
+/// Among neighbours all deadlines are the shortest that may be; but there is time to ask again.
+#[test]
+fn a_second_question_has_its_time_where_all_answer_at_once() {
+    let (min, millisecond) = (Duration::from_millis(100), Duration::from_millis(1));
+    let patience = Patience { min, max: Duration::from_secs(2) };
+    let mut queries = Queries::new(Bounded::new(1), patience);
+    for _ in 0..8 * RoundTrips::MEMORY {
+        queries.round_trips.observe(Duration::from_millis(5));
+    }
+    let now = Instant::from_secs(1);
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    queries.open(now, &mut random, addr(1), None, (), false).unwrap();
+    let mut lapses = |now| match queries.lapse(now) {
+        Some(Lapse::Slow(_, late)) => Some(Some(late)),
+        Some(Lapse::Silent(_)) => Some(None),
+        None => None,
+    };
+    assert_eq!(lapses(now + (min - millisecond)), None);
+    for late in [Late::Due, Late::Slow, Late::Very] {
+        assert_eq!(lapses(now + min), Some(Some(late)));
+    }
+    assert_eq!(lapses(now + (min * 7 / 4 - millisecond)), None);
+    assert_eq!(lapses(now + min * 7 / 4), Some(Some(Late::Long)));
+    assert_eq!(lapses(now + (min * 5 / 2 - millisecond)), None);
+    assert_eq!(lapses(now + min * 5 / 2), Some(Some(Late::Hopeless)));
+    assert_eq!(lapses(now + min * 5 / 2), Some(None));
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tinybt_core::dht::shunned::{Shun, Shunned};
 use tinybt_core::list::Bounded;
 use tinybt_core::{Instant, heapless};
+use tinybt_tests::counting;
 
 fn addr(n: u8) -> SocketAddr {
     match n % 2 {
@@ -47,6 +48,7 @@ proptest! {
                 Op::Shun(n, millis) => {
                     let how_long = Duration::from_millis(millis.into());
                     shunned.shun(now, addr(n), how_long);
+                    model.retain(|_, until| *until > now);
                     let known = model.contains_key(&addr(n));
                     if !known && model.len() == capacity {
                         // Which of several equal ones goes does not matter to the rule, but it does
@@ -94,6 +96,21 @@ fn forgiven_at_the_instant_itself_and_never_shortened() {
     let other_port = SocketAddr::new(addr(1).ip(), 1);
     assert!(!shunned.is_shunned(second(0), &other_port), "an address is one with its port");
     shunned.forgive(&other_port);
-    shunned.shun(Instant::NEVER, addr(3), Duration::MAX);
+    shunned.shun(second(9), addr(3), Duration::MAX);
     assert!(shunned.is_shunned(second(9), &addr(1)) && shunned.is_shunned(second(9), &addr(3)));
+    shunned.shun(Instant::NEVER, addr(5), Duration::MAX);
+    assert!(shunned.is_shunned(second(9), &addr(5)), "at the end of time");
+}
+
+#[test]
+fn whoever_is_forgiven_takes_no_memory() {
+    let before = counting::live();
+    let mut shunned = Shunned::new(Bounded::<Shun>::by_need(24));
+    for n in 0..24 {
+        shunned.shun(Instant::from_secs(1), addr(n), Duration::from_secs(10));
+    }
+    let busy = counting::live() - before;
+    shunned.shun(Instant::from_secs(11), addr(30), Duration::from_secs(10));
+    let quiet = counting::live() - before;
+    assert!(quiet <= 2 * size_of::<Shun>() as i64 && busy >= 24 * size_of::<Shun>() as i64);
 }

@@ -263,8 +263,25 @@ fn a_population_of_ten_thousand_finds_what_is_there() {
     assert!(memory <= MEMORY_MAX, "{memory} bytes a node");
 }
 
-/// Bytes of a planted node among 10,000, with what the simulator keeps of it.
+/// Bytes of a node among 10,000, with what the simulator keeps of it: planted, and after hours.
 const MEMORY_MAX: i64 = 8 * 1_024;
+/// Bytes of a bucket of its routing table, when it has all its entries and reserves.
+const BUCKET: i64 = 56 + (8 + 4) * 33;
+
+/// It is the routing table that grows, by reserves for its full buckets, until these are full too.
+#[test]
+fn a_node_that_idles_for_hours_stays_small() {
+    let before = counting::live();
+    let settings = Settings { nodes: 1_250, ..Settings::default() };
+    let mut population = Population::planted(settings, Link { loss: 20, ..Link::default() });
+    let memory = |_: &Population| (counting::live() - before) / 1_250;
+    population.run_for(Duration::from_secs(2 * 3_600));
+    let hours = memory(&population);
+    // Among 10,000 it has three buckets more, for as many bits.
+    assert!(hours + 3 * BUCKET <= MEMORY_MAX, "{hours} bytes a node");
+    population.run_for(Duration::from_secs(3_600));
+    assert!(memory(&population) <= hours + 64, "{hours} before, {}", memory(&population));
+}
 
 #[test]
 fn a_population_that_comes_and_goes_behind_nats_finds_what_is_there() {
@@ -285,7 +302,7 @@ fn a_population_that_comes_and_goes_behind_nats_finds_what_is_there() {
         answered = (answered.0 + report.closest_answered, answered.1 + report.closest);
     }
     assert!(found.0 * 100 >= found.1 * 97, "{found:?} peers");
-    assert!(answered.0 * 100 >= answered.1 * 92, "{answered:?} of the closest");
+    assert!(answered.0 * 100 >= answered.1 * 94, "{answered:?} of the closest");
 }
 
 #[test]

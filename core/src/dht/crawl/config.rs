@@ -61,8 +61,6 @@ impl CrawlConfig {
         config.questions = per_second.map(|rate| Rate { per_second: rate, burst: rate.min(20) });
         config.destinations_per_minute = None;
         config.timeout_max = Duration::from_secs(2);
-        // Its lookups are to hear of many; nobody waits for them.
-        config.parallel = 32;
         config
     }
 

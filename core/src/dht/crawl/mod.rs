@@ -318,7 +318,8 @@ impl<S: Storage, R: CryptoRng> Crawler<S, R> {
     }
 
     fn begin(&mut self, now: Instant) {
-        let is_thorough = self.thorough_at.is_none_or(|at| now.since(at) >= REST);
+        let is_due = self.thorough_at.is_none_or(|at| now.since(at) >= REST);
+        let is_thorough = is_due || self.plan.is_lacking();
         if is_thorough {
             self.thorough_at = Some(now);
         }

@@ -115,6 +115,8 @@ pub struct Plan {
     round: u32,
     /// Whether this round asks those outside as well.
     is_thorough: bool,
+    /// Whether it had nobody left to ask about a part.
+    is_lacking: bool,
 }
 
 impl Plan {
@@ -133,6 +135,7 @@ impl Plan {
             depth: u32::from(slice.bits()) * 16,
             round: 0,
             is_thorough: true,
+            is_lacking: false,
         }
     }
 
@@ -166,6 +169,7 @@ impl Plan {
         self.known.forget_silent(now);
         self.round = self.round.saturating_add(1);
         self.is_thorough = is_thorough;
+        self.is_lacking = false;
         self.share = 0.0;
         self.asked_about = 0;
         self.covered.clear();
@@ -285,6 +289,12 @@ impl Plan {
         self.open.is_empty() && self.waiting.is_empty() && self.first.is_empty()
     }
 
+    /// Whether a part counts as covered although nobody told of it: all who could were asked about
+    /// others before. The next round is to be thorough as well, or whoever is there stays unknown.
+    pub fn is_lacking(&self) -> bool {
+        self.is_lacking
+    }
+
     /// Whether anybody stores more than they told.
     pub fn has_more(&self) -> bool {
         self.of_slice().any(Entry::has_more)
@@ -334,6 +344,7 @@ impl Plan {
                 && self.known.count(part.prefix, 1) == 0;
             let pilot = if is_void { None } else { self.pilot(&mut part) };
             let Some(to) = pilot else {
+                self.is_lacking |= self.is_thorough && !is_void && part.is_open();
                 self.settle(part.prefix);
                 continue;
             };
@@ -354,7 +365,7 @@ impl Plan {
         if inside.is_some() || part.inside > 0 || !self.is_thorough {
             return inside;
         }
-        if part.outside >= AGREE || part.tried >= CRAWL_TRIES_MAX {
+        if !part.is_open() {
             return None;
         }
         part.tried += 1;
@@ -421,5 +432,10 @@ impl Plan {
 impl Part {
     fn new(prefix: Prefix) -> Self {
         Self { prefix, inside: 0, outside: 0, tried: 0, is_full: false }
+    }
+
+    /// Whether nobody has told of it, and others are to be asked.
+    fn is_open(&self) -> bool {
+        self.inside == 0 && self.outside < AGREE && self.tried < CRAWL_TRIES_MAX
     }
 }

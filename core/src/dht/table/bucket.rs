@@ -53,7 +53,7 @@ impl<A: Address, E: List<Place<A>>, R: List<Place<A>>> Bucket<A, E, R> {
         }
         let ranked = self.entries.iter_mut().filter_map(|entry| {
             let reason = entry.gives_way(&new, prefer_verified)?;
-            Some(((reason, entry.silences, Reverse(entry.heard)), entry))
+            Some(((reason, entry.silences(), Reverse(entry.heard())), entry))
         });
         let Some((_, place)) = ranked.max_by_key(|(rank, _)| *rank) else {
             self.reserve(new);
@@ -72,9 +72,9 @@ impl<A: Address, E: List<Place<A>>, R: List<Place<A>>> Bucket<A, E, R> {
             return;
         }
         let spare = self.reserves.iter_mut().filter(|entry| !entry.is_protected());
-        let oldest = spare.min_by_key(|entry| entry.heard);
+        let oldest = spare.min_by_key(|entry| entry.heard());
         if let Some(oldest) = oldest
-            && (new.is_protected() || oldest.heard <= new.heard)
+            && (new.is_protected() || oldest.heard() <= new.heard())
         {
             *oldest = new;
         }
@@ -83,7 +83,7 @@ impl<A: Address, E: List<Place<A>>, R: List<Place<A>>> Bucket<A, E, R> {
     /// The best in reserve, taken out.
     fn best_reserve(&mut self, prefer_verified: bool) -> Option<Place<A>> {
         let rank = |(_, entry): &(usize, &Place<A>)| {
-            (entry.is_protected(), prefer_verified.then_some(entry.proof()), entry.heard)
+            (entry.is_protected(), prefer_verified.then_some(entry.proof()), entry.heard())
         };
         let (index, _) = self.reserves.iter().enumerate().max_by_key(rank)?;
         self.reserves.remove(index)
@@ -116,8 +116,7 @@ impl<A: Address, E: List<Place<A>>, R: List<Place<A>>> Bucket<A, E, R> {
         prefer_verified: bool,
     ) -> Option<Place<A>> {
         let entry = self.all_mut().find(|entry| entry.addr == *addr)?;
-        entry.silences = entry.silences.saturating_add(1);
-        entry.asked = entry.asked.max(now);
+        entry.silent(now);
         let entry = *entry;
         let reserved = self.reserves.iter().any(|e| e.addr == *addr);
         let replaced = entry.is_bad() && !self.reserves.is_empty();

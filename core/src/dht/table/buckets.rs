@@ -113,7 +113,7 @@ where
         // Nobody asks those in reserve, so they are believed only as long as they count as good.
         let stale = reserved && !entry.is_good(self.lately(now));
         let remade = here == Some(entry.addr);
-        !entry.is_protected() && (remade || entry.silences > 0 || stale)
+        !entry.is_protected() && (remade || entry.silences() > 0 || stale)
     }
 
     fn lately(&self, now: Instant) -> Lately {
@@ -326,7 +326,7 @@ where
         let index = self.index(contact.id);
         let Some(bucket) = self.buckets.get_mut(index) else { return false };
         if let Some(known) = bucket.entries.iter_mut().find(|e| e.is(&contact.id, &addr)) {
-            new.heard = known.heard.max(new.heard);
+            new.hear(known.heard());
             new.protect(known.is_protected());
             *known = new;
             self.look_by(now, self.due(&new));
@@ -334,7 +334,7 @@ where
         }
         if let Some(at) = bucket.reserves.iter().position(|e| e.is(&contact.id, &addr)) {
             let Some(known) = bucket.reserves.remove(at) else { return false };
-            new.heard = known.heard.max(new.heard);
+            new.hear(known.heard());
             new.protect(known.is_protected());
             return self.place(now, new);
         }
@@ -362,7 +362,7 @@ where
         // to ask it later.
         let known = entry.has_answered() && !entry.is_bad();
         if known {
-            entry.heard = entry.heard.max(heard);
+            entry.hear(heard);
         }
         known
     }
@@ -458,7 +458,7 @@ where
             let home = self.index(asked.id);
             let home = self.buckets.get_mut(home).map(|bucket| bucket.entries.iter_mut());
             if let Some(entry) = home.into_iter().flatten().find(|e| e.contact() == asked) {
-                entry.asked = entry.asked.max(self.epoch.stamp(now));
+                entry.ask(self.epoch.stamp(now));
             }
             if let Some(bucket) = self.buckets.get_mut(index) {
                 bucket.refreshed = now;

@@ -9,11 +9,12 @@ use crate::time::Instant;
 pub struct Entry {
     /// Who and where.
     pub contact: Contact,
-    /// When it last answered or asked; [`Instant::EPOCH`] if never in this run.
+    /// When it last answered or asked; [`Instant::EPOCH`] if never in this run. Of one that was not
+    /// heard of for more than 18 hours before it was asked last, 18 hours before that.
     pub heard: Instant,
-    /// When upkeep last asked it, or when it last failed to answer.
+    /// When upkeep last asked it, or when it last failed to answer; if it was heard of since, when.
     pub asked: Instant,
-    /// Failures to answer in a row.
+    /// Failures to answer in a row; 31 are that many or more.
     pub silences: u8,
     /// Whether its id fits its address.
     pub proof: Proof,

@@ -1,7 +1,7 @@
 //! One row of the table: a node, and when it is due to be asked again.
 //!
-//! There are thousands in a program with many nodes, so a row is kept small: 36 bytes for IPv4, 48
-//! for IPv6 where the table knows of one family alone.
+//! There are thousands in a program with many nodes, so a row is kept small: 33 bytes for IPv4, 45
+//! for IPv6 where the table knows of one family alone. Nothing in it is aligned.
 
 use core::fmt::Debug;
 use core::net::SocketAddr;
@@ -78,19 +78,18 @@ impl Address for Compact<18> {
 /// A node in the table, as small as it can be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<A = SocketAddr> {
-    /// When it last answered or asked.
-    pub(super) heard: Stamp,
-    /// When upkeep last asked it, or when it last failed to answer.
-    pub(super) asked: Stamp,
+    /// When it last answered or asked; of one that never answered, when it was asked last.
+    since: Stamp,
+    /// Seconds from then until it was asked last, or last failed to answer.
+    until_asked: [u8; 2],
     pub(super) id: Id,
     pub(super) addr: A,
-    /// Failures to answer in a row.
-    pub(super) silences: u8,
+    /// The three marks, and above them the failures to answer in a row.
     marks: u8,
 }
 
-const _: () = assert!(size_of::<Place<Compact<6>>>() == 36);
-const _: () = assert!(size_of::<Place<Compact<18>>>() == 48);
+const _: () = assert!(size_of::<Place<Compact<6>>>() == 33);
+const _: () = assert!(size_of::<Place<Compact<18>>>() == 45);
 
 /// Its id fits its address.
 const VERIFIED: u8 = 1;
@@ -98,6 +97,8 @@ const VERIFIED: u8 = 1;
 const ANSWERED: u8 = 2;
 /// It may never be dropped.
 const PROTECTED: u8 = 4;
+/// One failure to answer.
+const SILENCE: u8 = 8;
 
 impl<A: Address> Place<A> {
     /// How long upkeep waits before it asks again whoever has not answered: longer than any
@@ -107,13 +108,59 @@ impl<A: Address> Place<A> {
     /// A node of which nothing was heard in this run.
     pub(super) fn unheard(id: Id, addr: A, proof: Proof) -> Self {
         let marks = if proof == Proof::Verified { VERIFIED } else { 0 };
-        Self { heard: Stamp::default(), asked: Stamp::default(), id, addr, silences: 0, marks }
+        Self { since: Stamp::default(), until_asked: [0; 2], id, addr, marks }
     }
 
     /// A node that answers.
     pub(super) fn answering(id: Id, addr: A, proof: Proof, heard: Stamp) -> Self {
         let unheard = Self::unheard(id, addr, proof);
-        Self { heard, marks: unheard.marks | ANSWERED, ..unheard }
+        Self { since: heard, marks: unheard.marks | ANSWERED, ..unheard }
+    }
+
+    /// When it last answered or asked.
+    #[inline]
+    pub(super) fn heard(&self) -> Stamp {
+        if self.has_answered() { self.since } else { Stamp::default() }
+    }
+
+    /// It was heard of at `now`, if not later already. Whoever never answered is not heard.
+    pub(super) fn hear(&mut self, now: Stamp) {
+        if self.has_answered() && self.since < now {
+            let asked = self.asked();
+            (self.since, self.until_asked) = (now, [0; 2]);
+            self.ask(asked);
+        }
+    }
+
+    /// When upkeep last asked it, or when it last failed to answer; when it was heard of, if that is
+    /// later.
+    fn asked(&self) -> Stamp {
+        let until = u32::from(u16::from_be_bytes(self.until_asked));
+        Stamp::of(self.since.seconds().saturating_add(until))
+    }
+
+    /// It is asked at `now`, if not later already, or has failed to answer.
+    pub(super) fn ask(&mut self, now: Stamp) {
+        let asked = self.asked().max(now).seconds();
+        let until = match self.has_answered() {
+            // Whoever was not heard of for 18 hours counts as heard of 18 hours ago.
+            true => u16::try_from(asked.saturating_sub(self.since.seconds())).unwrap_or(u16::MAX),
+            false => 0,
+        };
+        self.since = Stamp::of(asked.saturating_sub(until.into()));
+        self.until_asked = until.to_be_bytes();
+    }
+
+    /// Failures to answer in a row, as far as there is room to count them.
+    #[inline]
+    pub(super) fn silences(&self) -> u8 {
+        self.marks / SILENCE
+    }
+
+    /// It failed to answer.
+    pub(super) fn silent(&mut self, now: Stamp) {
+        self.marks = self.marks.checked_add(SILENCE).unwrap_or(self.marks);
+        self.ask(now);
     }
 
     #[inline]
@@ -125,9 +172,9 @@ impl<A: Address> Place<A> {
     pub(super) fn entry(&self, epoch: Epoch) -> Entry {
         Entry {
             contact: self.contact(),
-            heard: epoch.instant(self.heard),
-            asked: epoch.instant(self.asked),
-            silences: self.silences,
+            heard: epoch.instant(self.heard()),
+            asked: epoch.instant(self.asked()),
+            silences: self.silences(),
             proof: self.proof(),
             answered: self.has_answered(),
             protected: self.is_protected(),
@@ -159,22 +206,22 @@ impl<A: Address> Place<A> {
     /// Whether it is no longer to be relied on.
     #[inline]
     pub(super) fn is_bad(&self) -> bool {
-        self.silences >= Entry::SILENCES_MAX
+        self.silences() >= Entry::SILENCES_MAX
     }
 
     /// Whether it answered, and was heard of lately.
     #[inline]
     pub(super) fn is_good(&self, lately: Lately) -> bool {
-        self.has_answered() && self.silences == 0 && lately.includes(self.heard)
+        self.has_answered() && self.silences() == 0 && lately.includes(self.since)
     }
 
     /// When upkeep is to ask it. A bad one is asked as rarely as a good one: nobody takes its
     /// place, so the whole network may have been away.
     pub(super) fn due(&self, epoch: Epoch, questionable_after: Duration) -> Instant {
-        let last = epoch.instant(self.heard.max(self.asked));
+        let last = epoch.instant(self.asked());
         if self.is_bad() {
             last + questionable_after
-        } else if self.silences > 0 || self.asked > self.heard {
+        } else if self.silences() > 0 || self.asked() > self.heard() {
             last + Self::RETRY
         } else if self.has_answered() {
             last + questionable_after

@@ -12,9 +12,10 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Epoch(u64);
 
-/// Seconds since the table's epoch, rounded down. Zero is before everything: never.
+/// Seconds since the table's epoch, rounded down. Zero is before everything: never. Bytes, the highest
+/// first, so that it can stand anywhere in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp(u32);
+pub(super) struct Stamp([u8; 4]);
 
 const MICROS: u64 = 1_000_000;
 
@@ -28,17 +29,26 @@ impl Epoch {
     #[inline]
     pub(super) fn stamp(self, at: Instant) -> Stamp {
         let seconds = at.as_micros().saturating_sub(self.0) / MICROS;
-        Stamp(u32::try_from(seconds).unwrap_or(u32::MAX))
+        Stamp::of(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
     /// The beginning of that second; [`Instant::EPOCH`] for never.
     pub(super) fn instant(self, stamp: Stamp) -> Instant {
-        match stamp {
-            Stamp(0) => Instant::EPOCH,
-            Stamp(seconds) => {
-                Instant::from_micros(self.0.saturating_add(u64::from(seconds) * MICROS))
-            }
+        match stamp.seconds() {
+            0 => Instant::EPOCH,
+            seconds => Instant::from_micros(self.0.saturating_add(u64::from(seconds) * MICROS)),
         }
+    }
+}
+
+impl Stamp {
+    pub(super) fn of(seconds: u32) -> Self {
+        Self(seconds.to_be_bytes())
+    }
+
+    #[inline]
+    pub(super) fn seconds(self) -> u32 {
+        u32::from_be_bytes(self.0)
     }
 }
 
@@ -57,6 +67,6 @@ impl Lately {
 
     #[inline]
     pub(super) fn includes(self, heard: Stamp) -> bool {
-        self.now.0.saturating_sub(heard.0) < self.seconds
+        self.now.seconds().saturating_sub(heard.seconds()) < self.seconds
     }
 }
