@@ -67,8 +67,8 @@ impl Late {
         };
         // The least time counts as often as a round trip: among neighbours, where it is longer than
         // any, there would be no time for a second question.
-        let time = patience.bound(round_trips.quantile(share)).saturating_mul(quarters) / 4;
-        Some((next, time.min(patience.max)))
+        let time = round_trips.micros(share).max(micros(patience.min)).saturating_mul(quarters) / 4;
+        Some((next, duration(time).min(patience.max)))
     }
 }
 
@@ -88,12 +88,6 @@ pub struct Patience {
     pub min: Duration,
     /// None is later; wins where it is below `min`.
     pub max: Duration,
-}
-
-impl Patience {
-    fn bound(self, time: Duration) -> Duration {
-        time.max(self.min).min(self.max)
-    }
 }
 
 /// The questions in flight, and what their answers taught about round trips.
@@ -285,35 +279,50 @@ impl RoundTrips {
 
     /// The time within which this share, in thousandths, of the answers came.
     pub fn quantile(&self, thousandths: u32) -> Duration {
+        duration(self.micros(thousandths))
+    }
+
+    fn micros(&self, thousandths: u32) -> u32 {
         let total: u32 = self.counts.iter().map(|&count| u32::from(count)).sum();
-        let wanted = u64::from(total) * u64::from(thousandths.min(1_000));
-        let mut below = 0u64;
+        // They are some hundreds, see `observe`.
+        let wanted = total.saturating_mul(thousandths.min(1_000));
+        let mut below = 0u32;
         for (band, &count) in self.counts.iter().enumerate() {
-            let here = u64::from(count) * 1_000;
+            let here = u32::from(count) * 1_000;
             if below + here >= wanted && here > 0 {
                 // Within the band, as if its answers were spread evenly.
                 let low = Self::edge(band);
                 let high = Self::edge(band + 1);
-                let part = (high - low).saturating_mul(wanted - below) / here;
-                return Duration::from_micros(low + part);
+                let part = (wanted - below).saturating_mul(256) / here;
+                return low + (high - low) * part / 256;
             }
             below += here;
         }
-        Duration::from_micros(Self::edge(Self::BANDS))
+        Self::edge(Self::BANDS)
     }
 
     /// The lower edge of a band, in microseconds: 1 ms × 2^(band / 2).
-    fn edge(band: usize) -> u64 {
-        let octave = 1_000u64 << (band / 2).min(32);
-        if band.is_multiple_of(2) { octave } else { octave * 1_414 / 1_000 }
+    fn edge(band: usize) -> u32 {
+        let octave = 1_000 << (band / 2).min(Self::BANDS / 2);
+        if band.is_multiple_of(2) { octave } else { octave * 181 / 128 }
     }
 
     fn band(rtt: Duration) -> usize {
-        let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros(rtt);
         let octave = (micros / 1_000).max(1).ilog2() as usize;
         let upper = micros >= Self::edge(2 * octave + 1);
         (2 * octave + usize::from(upper)).min(Self::BANDS - 1)
     }
+}
+
+/// Whole microseconds, of an hour at most.
+fn micros(time: Duration) -> u32 {
+    let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    seconds.min(3_600) * 1_000_000 + time.subsec_micros()
+}
+
+fn duration(micros: u32) -> Duration {
+    Duration::new((micros / 1_000_000).into(), micros % 1_000_000 * 1_000)
 }
 
 impl Default for RoundTrips {
