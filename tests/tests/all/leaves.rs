@@ -18,6 +18,7 @@ use tinybt_core::dht::size::Census;
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
 use tinybt_core::dht::token::Tokens;
 use tinybt_core::dht::{Health, Pair};
+use tinybt_core::id::is_local;
 use tinybt_core::limits::{FILTERED_MAX, VOTES_MAX};
 use tinybt_core::list::{Bounded, List};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Network};
@@ -641,4 +642,19 @@ fn of_the_sources_in_a_full_set_who_has_used_least_gives_way() {
         sources.spend(at(1), seat);
         assert!(!sources.allows(at(1), greedy), "{index}");
     }
+}
+
+#[test]
+fn addresses_that_carriers_share_are_local() {
+    let ips = ["100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0", "101.64.0.1"];
+    let local = ips.map(|ip| is_local(ip.parse().unwrap()));
+    assert_eq!(local, [false, true, true, false, false]);
+}
+
+#[test]
+fn a_list_on_the_heap_keeps_what_it_is_told_to() {
+    let mut list = Bounded::by_need(4);
+    assert!((1..=4).all(|item| list.push(item).is_ok()) && list.push(5).is_err());
+    List::retain(&mut list, |item| item % 2 == 0);
+    assert_eq!(list[..], [2, 4]);
 }
