@@ -1,6 +1,5 @@
 //! What must hold of the order in which trackers are asked, however they answer.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
@@ -32,12 +31,12 @@ pub fn check(policy: Policy, count: usize, script: &[u8]) {
         assert!(tiers.add(number as u16, (number / 2) as u16, &mut random));
     }
     assert!(!tiers.add(99, 0, &mut random));
-    let mut heard: HashMap<u16, Heard> = HashMap::new();
+    let mut heard: Vec<Heard> = (0..count).map(|_| Heard::default()).collect();
     let mut now = Instant::from_secs(1_000);
     let (mut stopped, mut completed) = (false, false);
     for &byte in script {
         while let Some((number, event)) = tiers.poll(now) {
-            let tracker = heard.entry(number).or_default();
+            let tracker = &mut heard[usize::from(number)];
             assert!(!tracker.asked, "asked while it is asked");
             assert!(!tracker.never, "asked though it wants never to be");
             tracker.asked = true;
@@ -52,15 +51,15 @@ pub fn check(policy: Policy, count: usize, script: &[u8]) {
             }
             tracker.events.push(event);
         }
-        let asked: Vec<u16> =
-            tiers.order().filter(|n| heard.get(n).is_some_and(|h| h.asked)).collect();
+        let asked = || tiers.order().filter(|number| heard[usize::from(*number)].asked);
+        let count = asked().count();
         if policy == Policy::InTurn && !stopped {
-            assert!(asked.len() <= 1, "in turn means one at a time");
+            assert!(count <= 1, "in turn means one at a time");
         }
-        let one = asked.get(usize::from(byte >> 4) % asked.len().max(1)).copied();
+        let one = asked().nth(usize::from(byte >> 4) % count.max(1));
         match (byte % 12, one) {
             (0..=3, Some(number)) => {
-                let tracker = heard.get_mut(&number).expect("it was asked");
+                let tracker = &mut heard[usize::from(number)];
                 tracker.asked = false;
                 let interval = Duration::from_secs(u64::from(byte) * 7);
                 tiers.succeeded(now, number, Some(interval), None);
@@ -68,14 +67,14 @@ pub fn check(policy: Policy, count: usize, script: &[u8]) {
                 succeeded(tracker);
             }
             (4..=6, Some(number)) => {
-                let tracker = heard.get_mut(&number).expect("it was asked");
+                let tracker = &mut heard[usize::from(number)];
                 tracker.asked = false;
                 tracker.events.pop();
                 tiers.failed(now, number, Again::Backoff);
                 tracker.min = now + pace.backoff;
             }
             (7, Some(number)) => {
-                let tracker = heard.get_mut(&number).expect("it was asked");
+                let tracker = &mut heard[usize::from(number)];
                 tracker.asked = false;
                 tracker.events.pop();
                 tracker.never = true;
@@ -99,19 +98,23 @@ pub fn check(policy: Policy, count: usize, script: &[u8]) {
     }
     tiers.stop();
     for _ in 0..10 * count {
+        if tiers.is_over() {
+            break;
+        }
         while let Some((number, event)) = tiers.poll(now) {
             assert_eq!(event, Happening::Stopped);
-            let tracker = heard.entry(number).or_default();
+            let tracker = &mut heard[usize::from(number)];
             tracker.asked = true;
             tracker.events.push(event);
         }
-        for (number, tracker) in heard.iter_mut().filter(|(_, tracker)| tracker.asked) {
+        for (number, tracker) in (0..).zip(&mut heard).filter(|(_, tracker)| tracker.asked) {
             tracker.asked = false;
-            tiers.succeeded(now, *number, None, None);
+            tiers.succeeded(now, number, None, None);
             succeeded(tracker);
         }
     }
     assert!(tiers.is_over());
+    assert_eq!(tiers.poll(now), None);
     assert_eq!(tiers.deadline(), None);
 }
 

@@ -1,5 +1,6 @@
 //! The tracker machines as subjects of the laws.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
@@ -76,9 +77,9 @@ impl Subject for TrackerSubject {
     }
 
     fn command(&self, machine: &mut TestTrackers, _now: Instant, which: u8) -> Option<String> {
-        // Made again to have the names: the same from the same seed.
-        let servers = trackers(3, 8).1;
-        let server = servers[usize::from(which) % 3];
+        // Made once more to have the names: the same from the same seed.
+        static SERVERS: LazyLock<Vec<ServerId>> = LazyLock::new(|| trackers(3, 8).1);
+        let server = SERVERS[usize::from(which) % 3];
         let asked = match which % 4 {
             0 => machine.scrape(server, &[InfoHash([which; 20]); 9], self.patience),
             _ => machine.announce(server, announce(which), self.patience),

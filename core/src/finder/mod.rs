@@ -46,6 +46,7 @@ use self::turns::Turns;
 use crate::contact::Family;
 use crate::dht::schedule::{Pacing, Schedule};
 use crate::dht::{Dual, LookupId, Storage};
+use crate::list::Bounded;
 use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
 use crate::time::Instant;
 use crate::tracker::udp::{self, RequestId, UdpTrackers};
@@ -101,7 +102,7 @@ impl<S: Storage, R: CryptoRng> Finder<S, R> {
             searches: BTreeMap::new(),
             scrapes: BTreeMap::new(),
             lookups: BTreeMap::new(),
-            turns: Schedule::new(turns::Rows::default(), Pacing::default()),
+            turns: Schedule::new(Bounded::by_need(usize::MAX), Pacing::default()),
             requests: BTreeMap::new(),
             servers: Vec::new(),
             errands: BTreeMap::new(),

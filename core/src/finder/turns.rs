@@ -6,8 +6,6 @@
 //! swarm and address family; it is over with the last of them, and has failed if nobody stored the
 //! announce, or nobody answered who only looks.
 
-use alloc::vec::Vec;
-use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 use rand_core::CryptoRng;
@@ -19,14 +17,14 @@ use crate::contact::Family;
 use crate::dht::node::Standing;
 use crate::dht::schedule::{Duty, Load, Pacing, Schedule, Urgency};
 use crate::dht::{self, LookupId, Outcome, Storage};
-use crate::list::List;
+use crate::list::Bounded;
 use crate::time::Instant;
 
 /// How long a lookup waits that found no row free.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Whose turn it is.
-pub(super) type Turns = Schedule<SearchId, Rows>;
+/// Whose turn it is: as many rows as there are searches.
+pub(super) type Turns = Schedule<SearchId, Bounded<Duty<SearchId>>>;
 
 /// What is known of a search's announces in the DHT, or of its lookups if it only looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +41,6 @@ pub struct DhtStatus {
     /// When it is due again. Others may be before it, or leave it time earlier.
     pub next: Option<Instant>,
 }
-
-/// Rows of the schedule: there is room for all searches, of which there is no bound.
-#[derive(Debug, Default)]
-pub(super) struct Rows(Vec<Duty<SearchId>>);
 
 impl<S: Storage, R: CryptoRng> Finder<S, R> {
     /// How much the DHT is asked at once by searches that are kept.
@@ -201,38 +195,5 @@ impl Heard {
     fn add(&mut self, outcome: &Outcome) {
         self.answered = self.answered.saturating_add(outcome.answered);
         self.stored = self.stored.saturating_add(u16::from(outcome.stored));
-    }
-}
-
-impl List<Duty<SearchId>> for Rows {
-    fn capacity(&self) -> usize {
-        usize::MAX
-    }
-
-    fn push(&mut self, duty: Duty<SearchId>) -> Result<(), Duty<SearchId>> {
-        self.0.push(duty);
-        Ok(())
-    }
-
-    fn swap_remove(&mut self, index: usize) -> Option<Duty<SearchId>> {
-        (index < self.0.len()).then(|| self.0.swap_remove(index))
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Deref for Rows {
-    type Target = [Duty<SearchId>];
-
-    fn deref(&self) -> &[Duty<SearchId>] {
-        &self.0
-    }
-}
-
-impl DerefMut for Rows {
-    fn deref_mut(&mut self) -> &mut [Duty<SearchId>] {
-        &mut self.0
     }
 }

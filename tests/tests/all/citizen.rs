@@ -1,6 +1,7 @@
 //! How a node behaves among others: whom it answers, whom it keeps, what it does when the network
 //! goes and comes back, and what it makes of what strangers send.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -407,4 +408,63 @@ fn a_flood_of_strangers_leaves_the_memory_as_it_was() {
     assert_eq!(allocations, 0);
     assert_eq!(node.status(at(2_000)).nodes_good, 0, "nobody gets in by asking");
     let _ = Id::default();
+}
+
+#[test]
+fn a_state_of_the_other_family_is_as_good() {
+    let nodes = [[7; 20].as_slice(), &[0x20, 1, 0, 9], &[0; 11], &[7, 0x1a, 0xe1]].concat();
+    let state =
+        [b"d2:id20:aaaaaaaaaaaaaaaaaaaa6:nodes638:".as_slice(), &nodes, b"1:vi1ee"].concat();
+    let mut v6 = node(1, Config::private(Family::V6));
+    assert_eq!(v6.restore(at(1), &state), Ok(1));
+    assert_eq!(v6.id(), Id(*b"aaaaaaaaaaaaaaaaaaaa"));
+    let mut v4 = node(1, Config::private(Family::V4));
+    assert_eq!(v4.restore(at(1), &state), Err(RestoreError::Family));
+}
+
+#[test]
+fn a_reply_has_as_many_peers_as_fit() {
+    let mut node = node(1, Config::private(Family::V4));
+    let hash = "9:info_hash20:mnopqrstuvwxyz123456";
+    let ask = query("get_peers", hash);
+    for index in 0..100 {
+        let from = addr(index);
+        let reply = exchange(&mut node, at(1_000), from, &ask).unwrap();
+        let message = tinybt_core::wire::krpc::decode(&reply).unwrap();
+        let tinybt_core::wire::krpc::Body::Response(response) = message.body else { panic!() };
+        let rest = format!("{hash}4:porti7e5:token8:");
+        let mut announce = query("announce_peer", &rest);
+        let at_token = announce.windows(8).position(|bytes| bytes == b"5:token8").unwrap() + 9;
+        announce.splice(at_token..at_token, response.token().unwrap().iter().copied());
+        assert!(exchange(&mut node, at(1_000), from, &announce).is_some());
+    }
+    // A question so long that the longest answer is not many times as much.
+    let long = query("get_peers", &format!("{hash}1:x100:{}", "x".repeat(100)));
+    let reply = exchange(&mut node, at(1_000), addr(200), &long).unwrap();
+    assert!(reply.len() > 800, "{}", reply.len());
+}
+
+#[test]
+fn whom_a_node_may_not_ask_in_this_minute_it_asks_in_the_next() {
+    let mut config = Config::private(Family::V4);
+    config.destinations_per_minute = Some(2);
+    let mut node = node(1, config);
+    for index in 0..5 {
+        node.add_source(addr(index));
+    }
+    // The beginning of a minute.
+    let begin = at(1_020);
+    let (mut now, mut out, mut asked) = (begin, buffer(), BTreeSet::new());
+    node.get_peers(now, InfoHash([4; 20])).unwrap();
+    while now < begin + Duration::from_secs(130) {
+        match node.step(now, &mut out) {
+            Step::Send(sent) => drop(asked.insert(sent.to)),
+            Step::Event(_) => {}
+            Step::Wait(None) => break,
+            Step::Wait(Some(deadline)) => now = deadline,
+        }
+        let minutes = now.since(begin).as_secs() / 60;
+        assert!(asked.len() as u64 <= 2 * (minutes + 1));
+    }
+    assert_eq!(asked.len(), 5);
 }

@@ -96,6 +96,8 @@ fn manners_of(crawl: &Crawl) -> Vec<(Manner, (usize, usize))> {
 #[test]
 fn the_dead_and_the_lost_cost_little() {
     let crawl = rough(&[(Manner::Dead, 200)], 20);
+    let (_, progress) = ended(&crawl).expect("it ended");
+    assert!(progress.silent >= 200, "{progress:?}");
     // The dead are asked twice in the first round; they are forgotten after half an hour.
     assert!(crawl.sent <= 5 * 1_000 * 13 / 10, "{}", crawl.sent);
 }
@@ -568,4 +570,39 @@ fn what_was_told_last_is_known_again_though_there_is_no_room() {
     let twice = (0..40_000).filter(|n| seen.insert(hash(*n)) && seen.insert(hash(*n))).count();
     assert_eq!(twice, 0, "new twice in a row");
     assert!(seen.len() <= 15_000, "{}", seen.len());
+}
+
+#[test]
+fn another_source_disturbs_no_crawl_that_knows_somebody() {
+    let mut config = CrawlConfig::default();
+    config.forever = true;
+    let world = World { nodes: 200, hashes: 2_000, interval: 3_600, ..World::default() };
+    let mut crawl = Crawl::new(world, crawler(config, Some(50)));
+    // In the middle of a round, then between two.
+    assert!(!crawl.run(Duration::from_secs(3), |_| false));
+    let covered = crawl.crawler.progress(crawl.now).covered;
+    assert!(covered > 0.0 && crawl.crawler.add_source(addr(9_000)));
+    assert!(crawl.run(DAY, |crawl| !rounds(crawl).is_empty()));
+    let asked = rounds(&crawl)[0].asked;
+    assert!(asked <= 230, "{asked}: begun again");
+    assert!(!crawl.run(Duration::from_secs(1), |_| false));
+    let due = crawl.crawler.poll_timeout();
+    assert!(crawl.crawler.add_source(addr(9_001)));
+    assert_eq!(crawl.crawler.poll_timeout(), due);
+    assert!(matches!(crawl.crawler.step(crawl.now, &mut buffer()), Step::Wait(_)));
+}
+
+#[test]
+fn rounds_that_are_over_are_counted_on_after_a_restart() {
+    let world = World { nodes: 60, hashes: 100, ..World::default() };
+    let mut config = CrawlConfig::default();
+    config.forever = true;
+    let mut crawl = Crawl::new(world, crawler(config.clone(), Some(50)));
+    assert!(crawl.run(DAY, |crawl| rounds(crawl).len() == 2));
+    let saved = crawl.crawler.save(crawl.now);
+    let mut again = crawler(config, Some(50));
+    assert!(again.restore(crawl.now, &saved).is_ok());
+    crawl.replace(again);
+    assert!(crawl.run(DAY, |crawl| rounds(crawl).len() == 3));
+    assert_eq!(rounds(&crawl)[2].round, 3);
 }

@@ -11,8 +11,8 @@ use tinybt_core::tracker::server::{Registry, RegistryLimits};
 use tinybt_core::tracker::tiers::Policy;
 use tinybt_core::tracker::udp::Patience;
 use tinybt_core::wire::udp_tracker::{Request, Response, decode_request, encode_response};
-use tinybt_core::{Announce, InfoHash, PeerId};
-use tinybt_tests::finder_world::{Host, START, World};
+use tinybt_core::{Announce, InfoHash, Machine, PeerId, Step, buffer};
+use tinybt_tests::finder_world::{Host, START, World, finder};
 use tinybt_tests::fuzz_laws::ops;
 use tinybt_tests::laws::check;
 use tinybt_tests::nodes::addr;
@@ -465,5 +465,26 @@ proptest! {
     #[test]
     fn the_laws_hold(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert_eq!(check(&FinderSubject, &ops(&bytes)), Ok(()));
+    }
+}
+
+#[test]
+fn who_stops_all_hears_the_end_of_each() {
+    let mut finder = finder(true);
+    let mut open: Vec<_> = (1..4)
+        .map(|hash| {
+            let torrent = Torrent::new(InfoHash([hash; 20]));
+            finder.search(START, Wanted::announce(torrent, Presence::new(80)))
+        })
+        .collect();
+    finder.stop_all(START);
+    let (mut now, mut out) = (START, buffer());
+    while !open.is_empty() {
+        match finder.step(now, &mut out) {
+            Step::Event(Event::Finished { search }) => open.retain(|id| *id != search),
+            Step::Wait(at) => now = at.expect("they end"),
+            _ => {}
+        }
+        assert!(now.since(START) < Duration::from_secs(60), "{open:?}");
     }
 }

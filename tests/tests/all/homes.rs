@@ -44,7 +44,7 @@ fn homes(config: impl Fn(Family) -> Config) -> Homes {
 }
 
 /// Hosts with an address of each family, and the machine, which begins at the first of them.
-fn network(seed: u64, count: usize) -> Network<Homes> {
+fn joined(seed: u64, count: usize) -> Network<Homes> {
     let mut network = Network::new(seed, Link::default());
     for index in 0..count {
         let mut dual = Dual::new(None, None);
@@ -64,8 +64,13 @@ fn network(seed: u64, count: usize) -> Network<Homes> {
     assert!(machine.add_source(addr(0)) && machine.add_source(addr6(0)));
     network.add_at(&locals(), machine);
     network.run_for(Duration::from_secs(120));
+    network
+}
+
+/// The same, where all know that they can be reached.
+fn network(seed: u64, count: usize) -> Network<Homes> {
+    let mut network = joined(seed, count);
     for local in locals() {
-        // So all know that they can be reached.
         network.inject(if local.is_ipv4() { addr(700) } else { addr6(700) }, local, PING);
     }
     network.run_for(Duration::from_secs(1));
@@ -573,4 +578,46 @@ fn a_home_that_replies_does_what_else_is_to_be_done() {
     let (sent, then) = drain(&mut dual, due);
     assert!(sent.len() > 1, "the reply, and a question of upkeep");
     assert!(then.is_some_and(|then| then > due));
+}
+
+#[test]
+fn where_there_is_no_room_the_next_in_the_circle_has_it() {
+    let mut machine = homes(Config::private);
+    let ids: Vec<Id> = machine.homes().map(|home| home.node().id()).collect();
+    for turn in 0..6 {
+        let mut asked = Vec::new();
+        let begun = machine.in_turn(Family::V4, turn, |node| {
+            asked.push(node.id());
+            if asked.len() < 3 { Err(()) } else { Ok(()) }
+        });
+        assert_eq!(begun, Some(Ok(())));
+        assert_eq!(asked, [0, 1, 2].map(|step| ids[(turn + step) % 3]), "turn {turn}");
+    }
+}
+
+#[test]
+fn the_home_that_strangers_reach_is_the_one_for_lookups() {
+    let mut network = joined(31, 40);
+    network.inject(addr(700), locals()[1], PING);
+    network.run_for(Duration::from_secs(1));
+    for round in 1..4 {
+        let hash = InfoHash([round; 20]);
+        let pair = network.command(me(), |machine, now| machine.get_peers(now, hash)).unwrap();
+        assert_eq!(pair.v4.map(|lookup| lookup.home().number()), Some(1), "round {round}");
+    }
+}
+
+#[test]
+fn no_room_where_somebody_answers_is_no_reason_to_ask_where_nobody_does() {
+    let mut network = network(31, 40);
+    network.set_cut(locals()[2], true);
+    network.run_for(Duration::from_secs(3_600));
+    let mut asked = Vec::new();
+    network.command(me(), |machine, _| {
+        machine.in_turn(Family::V4, 0, |node| {
+            asked.push(node.home().number());
+            Err::<(), ()>(())
+        })
+    });
+    assert_eq!(asked, [0, 1]);
 }

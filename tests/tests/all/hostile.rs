@@ -11,6 +11,7 @@ use tinybt_core::dht::found::Found;
 use tinybt_core::dht::store::{PeerMap, PeerMapLimits, PeerStore};
 use tinybt_core::dht::table::{Proof, Routing, Table};
 use tinybt_core::dht::{AddressCheck, Config, Event, Health, Port, Question, Rate};
+use tinybt_core::limits::DATAGRAM_MAX;
 use tinybt_core::wire::krpc::{self, Body};
 use tinybt_core::{Contact, Family, Id, Ignored, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_tests::nodes::{TestNode, addr, id, node};
@@ -619,4 +620,66 @@ fn ipv4_in_ipv6_clothes_is_nobody_of_either_family() {
         assert!(!node.add_source(clothed) && !node.add_node(clothed));
         assert!(node.ask(clothed, &Question::Ping).is_err());
     }
+}
+
+#[test]
+fn what_is_too_long_to_keep_is_no_answer_and_the_longest_is() {
+    let mut node = node(1, Config::new(Family::V4));
+    let (now, to, mut out) = (Instant::from_secs(5_000), addr(5), buffer());
+    let mut answered = 0;
+    for refused in [false, true] {
+        let ask = node.ask(to, &Question::Ping).unwrap();
+        let transaction = loop {
+            match node.step(now, &mut out) {
+                Step::Send(sent) if sent.to == to => {
+                    break krpc::decode(&out[..sent.len]).unwrap().transaction.to_vec();
+                }
+                Step::Wait(_) => panic!("it is not asked"),
+                _ => {}
+            }
+        };
+        let padded = |pad: usize| {
+            let (id, pad) = ("i".repeat(20), format!("{pad}:{}", "x".repeat(pad)));
+            let mut bytes = match refused {
+                true => format!("d1:eli201e{pad}e1:t{}:", transaction.len()),
+                false => format!("d1:rd2:id20:{id}1:x{pad}e1:t{}:", transaction.len()),
+            }
+            .into_bytes();
+            bytes.extend_from_slice(&transaction);
+            bytes.extend_from_slice(if refused { b"1:y1:ee" } else { b"1:y1:re" });
+            bytes
+        };
+        let answer = |len: usize| padded(1_000 + len - padded(1_000).len());
+        let longer = answer(DATAGRAM_MAX + 1);
+        assert_eq!(node.handle_datagram(now, to, &longer), Err(Ignored::Malformed), "{refused}");
+        assert_eq!(node.handle_datagram(now, to, &answer(DATAGRAM_MAX)), Ok(()), "{refused}");
+        answered += 1;
+        assert_eq!(node.stats().answers_in, answered);
+        let ended = loop {
+            match node.poll_event().expect("its end") {
+                Event::Answered { ask: ended, .. } if ended == ask => break false,
+                Event::Refused { ask: ended, .. } if ended == ask => break true,
+                _ => {}
+            }
+        };
+        assert_eq!(ended, refused);
+    }
+}
+
+#[test]
+fn of_those_told_of_the_blocked_alone_is_not_asked() {
+    let mut node = node(1, Config::private(Family::V4));
+    let (now, mut out, mut asked) = (Instant::from_secs(5_000), buffer(), Vec::new());
+    assert!((1..4).all(|index| node.add_node(addr(index))));
+    node.block(now, addr(2), hours(1));
+    let mut at = now;
+    while at < now + ms(60_000) {
+        match node.step(at, &mut out) {
+            Step::Send(sent) => asked.push(sent.to),
+            Step::Wait(deadline) => at = deadline.unwrap_or(now + hours(1)),
+            Step::Event(_) => {}
+        }
+    }
+    assert!(asked.contains(&addr(1)) && asked.contains(&addr(3)), "{asked:?}");
+    assert!(!asked.contains(&addr(2)));
 }

@@ -105,6 +105,26 @@ fn copies_are_counted_by_what_they_hold() {
 }
 
 #[test]
+fn the_newer_counts_though_its_value_is_the_lesser() {
+    let world = World { dead: 0, stale: 0, loss: 0, ..World::default() };
+    for seed in 0..5 {
+        let made = Made::around(&world, seed, mutable_target(&public(), SALT));
+        let mut node = searcher(&made, seed);
+        let mut items = Items::new(&made);
+        let older = Signed::new(&key(), SALT, 5, b"1:z");
+        let newer = Signed::new(&key(), SALT, 7, b"1:a");
+        for (place, closest) in made.truth.iter().take(8).enumerate() {
+            let held = if place % 2 == 0 { &older } else { &newer };
+            items.shelves.insert(*closest, Shelf { holds: Some(held.clone()), refuses: None });
+        }
+        node.get(START, &Sought::of_key(&public(), SALT)).unwrap();
+        made.drive(&mut node, START, &mut items);
+        let last = items.told.last().map(|(_, seq, value)| (*seq, value.clone()));
+        assert_eq!(last, Some((7, b"1:a".to_vec())), "{seed}");
+    }
+}
+
+#[test]
 fn a_put_reaches_the_closest_and_says_who_refused() {
     let world = World::default();
     let (mut stored, mut refused, runs) = (0, 0, 40);
@@ -126,6 +146,12 @@ fn a_put_reaches_the_closest_and_says_who_refused() {
         for (node, cas) in &items.stored {
             // Who holds nothing has nothing to compare.
             assert_eq!(*cas, (*node == made.truth[1]).then_some(4), "{seed}");
+        }
+        // Told is how far the way there had come.
+        let target = mutable_target(&public(), SALT);
+        for hop in node.trace(lookup).iter().filter(|hop| hop.id.is_some()) {
+            let shared = hop.id.map(|id| id.distance(target).leading_zeros());
+            assert_eq!(shared, Some(u32::from(hop.shared)), "{hop:?}");
         }
         let refusals = node.trace(lookup).iter().filter(|hop| hop.refused == Some(205)).count();
         refused += usize::from(refusals == 1 && outcome.refused == 1);

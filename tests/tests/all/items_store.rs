@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tinybt_core::dht::item::{Item, ItemError, Mutable, Signature, immutable_target};
 use tinybt_core::dht::items::{
-    Change, ITEM_TTL, ItemCounts, ItemMap, ItemMapLimits, ItemRing, ItemStore, weigh,
+    Change, ITEM_TTL, ItemCounts, ItemMap, ItemMapLimits, ItemRing, ItemStore, Stored, weigh,
 };
 use tinybt_core::limits::{HOST_ITEMS_MAX, VALUE_MAX};
 use tinybt_core::{Id, Instant};
@@ -298,4 +298,28 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_store_of_ones_own_keeps_items_unless_it_says_otherwise() {
+    struct Own;
+    impl ItemStore for Own {
+        fn get(&mut self, _: Instant, _: Id) -> Option<Stored<'_>> {
+            None
+        }
+        fn put(
+            &mut self,
+            _: Instant,
+            _: Id,
+            _: &Item<'_>,
+            _: IpAddr,
+            _: Id,
+        ) -> Result<(), ItemError> {
+            Ok(())
+        }
+        fn counts(&self) -> ItemCounts {
+            ItemCounts::default()
+        }
+    }
+    assert!(Own.keeps());
 }

@@ -1,23 +1,26 @@
 //! The small leaves of the DHT, each alone: ids bound to addresses, tokens, the vote, stores,
 //! budgets, the lookup, and getting back into the network.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tinybt_core::budget::{Budget, Rate};
-use tinybt_core::dht::Health;
 use tinybt_core::dht::bootstrap::Bootstrap;
 use tinybt_core::dht::budget::{Destinations, Sources};
 use tinybt_core::dht::external::External;
 use tinybt_core::dht::found::Found;
 use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
 use tinybt_core::dht::queries::{Late, RoundTrips};
+use tinybt_core::dht::size::Census;
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
 use tinybt_core::dht::token::Tokens;
+use tinybt_core::dht::{Health, Pair};
+use tinybt_core::id::is_local;
 use tinybt_core::limits::{FILTERED_MAX, VOTES_MAX};
-use tinybt_core::list::Bounded;
+use tinybt_core::list::{Bounded, List};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Network};
 use tinybt_tests::nodes::{addr, id};
 
@@ -316,6 +319,9 @@ fn a_peer_is_told_once() {
         assert_eq!(found.tell(), Some(addr(n)));
     }
     assert_eq!(found.dropped(), 0);
+    // Full of those that nobody has heard of yet.
+    let accepted = (200..210).filter(|n| found.insert(addr(*n), namer)).count();
+    assert_eq!((accepted, found.dropped()), (4, 6));
 }
 
 #[test]
@@ -569,4 +575,86 @@ fn who_is_known_alone_is_asked_again_when_silent() {
     assert!(!lookup.has_converged());
     lookup.slow(&only.addr, Errand::Search, Late::Hopeless);
     assert!(lookup.has_converged());
+}
+
+#[test]
+fn hosts_of_private_networks_are_told_apart() {
+    let hosts = ["fd00::1", "fd00::2", "fd00:0:0:1::1", "fd00:0:0:1::2", "10.0.0.1", "10.0.0.2"];
+    let hosts: BTreeSet<_> = hosts.map(|ip| Network::host(ip.parse().unwrap())).into();
+    assert_eq!(hosts.len(), 6);
+}
+
+#[test]
+fn a_pair_is_of_either() {
+    let pair = Pair { v4: Some(4), v6: Some(6) };
+    assert!(pair.contains(4) && pair.contains(6) && !pair.contains(5));
+    assert!(Pair { v4: Some(4), v6: None }.contains(4));
+}
+
+#[test]
+fn the_interval_of_a_size_is_that_of_the_distribution() {
+    // Quantiles of chi-squared with 16, 64 and 240 degrees of freedom at 2.5 % and 97.5 %, halved:
+    // those of a gamma distribution whose shape is 8, 32 and 120.
+    for (lookups, low, high) in [(1, 3.454, 14.423), (4, 21.888, 44.002), (15, 99.492, 142.396)] {
+        let mut census = Census::default();
+        for lookup in 0..lookups {
+            // The eighth is a 2^32th of the key space away.
+            let target = Id([lookup; 20]);
+            let mut other = target;
+            other.0[3] ^= 1;
+            census.note(target, [other; 8].into_iter(), true);
+        }
+        let size = census.size().unwrap();
+        let unit = f64::from(1 << 16) * f64::from(1 << 16) / f64::from(lookups);
+        let near = |found: u64, expected: f64| (found as f64 / unit / expected - 1.0).abs() < 0.01;
+        assert!(near(size.low, low * 0.97) && near(size.high, high * 1.03), "{size:?}");
+        assert!(near(size.nodes, f64::from(lookups) * 8.0 - 1.0), "{size:?}");
+    }
+}
+
+#[test]
+fn who_is_to_begin_with_twice_is_asked_once() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    lookup.add(far(1), false);
+    for seed in [addr(1), addr(2), addr(2)] {
+        lookup.seed(seed);
+    }
+    assert_eq!(asked(&mut lookup), [1, 255]);
+}
+
+#[test]
+fn the_list_inline_closes_up_as_others_do() {
+    let mut list: heapless::Vec<u8, 4> = [1, 2, 3].into_iter().collect();
+    assert_eq!((List::remove(&mut list, 3), List::remove(&mut list, 0)), (None, Some(1)));
+    assert_eq!(list[..], [2, 3]);
+}
+
+#[test]
+fn of_the_sources_in_a_full_set_who_has_used_least_gives_way() {
+    let rate = Some(Rate { per_second: 1, burst: 5 });
+    let mut sources = Sources::new(Bounded::new(4), rate, &mut random());
+    let greedy = sources.seat(addr(1).ip());
+    while sources.allows(at(1), greedy) {
+        sources.spend(at(1), greedy);
+    }
+    for index in 2..100 {
+        let seat = sources.seat(addr(index).ip());
+        sources.spend(at(1), seat);
+        assert!(!sources.allows(at(1), greedy), "{index}");
+    }
+}
+
+#[test]
+fn addresses_that_carriers_share_are_local() {
+    let ips = ["100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0", "101.64.0.1"];
+    let local = ips.map(|ip| is_local(ip.parse().unwrap()));
+    assert_eq!(local, [false, true, true, false, false]);
+}
+
+#[test]
+fn a_list_on_the_heap_keeps_what_it_is_told_to() {
+    let mut list = Bounded::by_need(4);
+    assert!((1..=4).all(|item| list.push(item).is_ok()) && list.push(5).is_err());
+    List::retain(&mut list, |item| item % 2 == 0);
+    assert_eq!(list[..], [2, 4]);
 }

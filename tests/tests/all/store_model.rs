@@ -327,3 +327,27 @@ fn a_full_ring_forgets_no_swarm_of_which_it_has_a_peer() {
     assert_eq!(store.sample(at, 9, INTERVAL, 5).stored, 4);
     assert_eq!((store.counts().swarms, store.counts().peers), (4, 4));
 }
+
+#[test]
+fn a_ring_without_scrapes_counts_swarms_all_the_same() {
+    let mut store = PeerRing::<8>::new();
+    let at = Instant::from_secs(1);
+    for (swarm, index) in [(1, 1), (2, 1), (1, 2), (1, 3), (3, 1), (2, 2), (1, 4)] {
+        store.announce(at, hash(swarm), peer(Family::V4, index), false);
+    }
+    assert_eq!((store.counts().swarms, store.counts().peers), (3, 7));
+    assert_eq!(store.sample(at, 9, INTERVAL, 5), Sample::default());
+}
+
+#[test]
+fn whoever_was_told_all_that_a_ring_has_waits_for_a_whole_interval() {
+    let mut store = PeerRing::<8, true>::new();
+    let (first, later) = (Instant::from_secs(1), Instant::from_secs(101));
+    for swarm in 0..4 {
+        store.announce(first, hash(swarm), peer(Family::V4, 1), false);
+    }
+    assert_eq!(store.sample(first, 4, INTERVAL, 5).left, INTERVAL);
+    // There is nothing else to be told before the next announce; of a part there is.
+    assert_eq!(store.sample(later, 4, INTERVAL, 5).left, INTERVAL);
+    assert_eq!(store.sample(later, 3, INTERVAL, 5).left, INTERVAL - later.since(first));
+}

@@ -195,6 +195,7 @@ fn bodies_made_to_harm() {
     not_bencoded(&[b'd'; 60_000]);
     not_bencoded(b"d5:peers99999999999999999999:");
     not_bencoded(b"d8:intervali-0ee");
+    not_bencoded(&vec![b'x'; BODY_MAX]);
     let huge = vec![b'x'; BODY_MAX + 1];
     assert_eq!(read_announced(&huge), Err(AnswerError::TooLong(BODY_MAX + 1)));
     for (body, key) in [

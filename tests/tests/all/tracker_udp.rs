@@ -4,9 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
 use proptest::prelude::*;
+use rand_core::SeedableRng;
 use tinybt_core::limits::{SCRAPE_MAX, URL_DATA_MAX};
-use tinybt_core::tracker::udp::{Event, Patience, RequestId, ServerId, TrackerError};
+use tinybt_core::tracker::udp::{
+    Event, Inline, Patience, RequestId, ServerId, TrackerError, UdpTrackers,
+};
 use tinybt_core::wire::udp_tracker::{Request, Response, UrlData, decode_request, encode_response};
 use tinybt_core::{Buffer, Ignored, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_tests::fuzz_laws::ops;
@@ -492,4 +496,29 @@ proptest! {
         let patience = if quick { SHORT } else { Patience::BEP_15 };
         prop_assert_eq!(check(&TrackerSubject { patience }, &ops(&bytes)), Ok(()));
     }
+}
+
+#[test]
+fn rows_inline_are_as_many_as_they_say() {
+    let random = ChaCha8Rng::seed_from_u64(3);
+    let mut machine = UdpTrackers::new(Inline::<2, 4, 1, 2>, random);
+    assert_eq!(machine.add(addr(0), b"/long"), Err(TrackerError::Url));
+    let servers = [addr(0), addr(1)].map(|at| machine.add(at, b"/a?b").unwrap());
+    assert_eq!(machine.add(addr(2), b""), Err(TrackerError::Busy));
+    let hashes = [InfoHash([1; 20]); 3];
+    assert_eq!(machine.scrape(servers[0], &hashes, SHORT).err(), Some(TrackerError::Swarms));
+    let first = machine.scrape(servers[0], &hashes[..2], SHORT).unwrap();
+    assert_eq!(machine.announce(servers[1], announce(1), SHORT).err(), Some(TrackerError::Busy));
+    let (mut out, mut told) = (buffer(), Vec::new());
+    loop {
+        match machine.step(START, &mut out) {
+            Step::Send(sent) => {
+                let answer = answer(&out[..sent.len], 2);
+                assert_eq!(machine.handle_datagram(START, sent.to, &answer), Ok(()));
+            }
+            Step::Event(event) => told.push(event.request()),
+            Step::Wait(_) => break,
+        }
+    }
+    assert_eq!(told, [first]);
 }
