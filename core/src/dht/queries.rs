@@ -46,7 +46,7 @@ pub enum Late {
     Due,
     /// 860.
     Slow,
-    /// 970.
+    /// 950.
     Very,
     /// 990, within four sevenths of the time.
     Long,
@@ -60,7 +60,7 @@ impl Late {
         let (next, share, quarters) = match self {
             Late::No => (Late::Due, 600, 4),
             Late::Due => (Late::Slow, 860, 4),
-            Late::Slow => (Late::Very, 970, 4),
+            Late::Slow => (Late::Very, 950, 4),
             Late::Very => (Late::Long, 990, 7),
             Late::Long => (Late::Hopeless, 990, 10),
             Late::Hopeless => return None,

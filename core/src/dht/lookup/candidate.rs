@@ -146,6 +146,7 @@ impl Candidate {
             _ if patiently => Late::Hopeless,
             _ if self.testimony == Testimony::default() => Late::Slow,
             _ if !self.is_suspect() => Late::Long,
+            _ if self.testimony.is_overlooked(2) => Late::Slow,
             _ => Late::Very,
         };
         self.late[0] >= patience
