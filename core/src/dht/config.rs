@@ -35,8 +35,9 @@ pub struct Config {
     /// nearest, and all as 1 without the feature `alloc`. A node that lies leads only one of them
     /// astray, and each costs questions and time: two help among many liars, more than two hardly.
     pub paths: u8,
-    /// Never give up on a question sooner than this, however fast others answer; where a second one
-    /// is worth it, not sooner than two and a half times this.
+    /// Never give up on a question sooner than this, at most six minutes, however fast others answer;
+    /// on one that the neighbours name not sooner than 1.75 times this, and where something is stored
+    /// 2.5 times.
     pub timeout_min: Duration,
     /// Give up on a question after this at the latest.
     pub timeout_max: Duration,

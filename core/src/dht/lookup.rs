@@ -21,11 +21,12 @@
 //!   reaches belongs to the neighbourhood of the target, and is asked however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
 //!   question ([`Late`]). In the neighbourhood it is soon asked a second time. Given up, it counts no
-//!   longer among the closest; its late answer is welcome as long as the lookup lives.
+//!   longer among the closest; its late answer is welcome until the question's hard deadline.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
 //!   closest few of them count, and the others are passed over as if they were not there.
-//! - With more than one *path* ([`Lookup::set_paths`]) all this holds on each for itself.
+//! - With more than one *path* ([`Lookup::set_paths`]) all this but the crowd holds on each for
+//!   itself.
 //! - However it goes, it ends after [`QUESTIONS_MAX`] questions.
 //! - An announce goes to these, each repeated once where no confirmation comes; with
 //!   [`Lookup::tell_early`] to each as soon as it is known to be one of them.
@@ -150,8 +151,10 @@ impl Lookup {
         if let Some(index) = self.next_candidate(path) {
             return self.shortlist.get_mut(index).map(|c| c.ask(Errand::Search));
         }
-        // Seeds only while candidates are few: they are public routers and have enough to do.
-        if self.shortlist.iter().any(|c| is_on(c.path, path) && c.state == State::Fresh) {
+        // Seeds only while candidates are few: they are public routers and have enough to do. Who is
+        // passed over is nobody to wait for.
+        let is_fresh = |c: &Candidate| is_on(c.path, path) && c.state == State::Fresh;
+        if !self.is_idle(path) && self.shortlist.iter().any(is_fresh) {
             return None;
         }
         self.seeds.iter_mut().find(|seed| is_on(seed.path, path) && seed.is_wanted()).map(Seed::ask)

@@ -14,7 +14,7 @@ use tinybt_core::dht::external::External;
 use tinybt_core::dht::found::Found;
 use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
 use tinybt_core::dht::queries::{Late, RoundTrips};
-use tinybt_core::dht::size::Census;
+use tinybt_core::dht::size::{Census, Density};
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
 use tinybt_core::dht::token::Tokens;
 use tinybt_core::dht::{Health, Pair};
@@ -559,6 +559,25 @@ fn crowded(mut store: impl PeerStore) -> [bool; 3] {
 fn a_ring_that_is_as_large_as_filters_count_turns_strangers_away() {
     assert_eq!(crowded(PeerRing::<FILTERED_MAX, true>::default()), [true, false, true]);
     assert_eq!(crowded(PeerRing::<FILTERED_MAX, false>::default()), [true, true, true]);
+}
+
+#[test]
+fn who_is_passed_over_keeps_nobody_from_being_asked() {
+    let mut lookup = Lookup::new(Id::default(), 16, false);
+    // Eight nodes in all: two of them may be as close as this by chance.
+    lookup.set_density(Density::of(u32::MAX));
+    for n in 1..=3 {
+        lookup.add(far(n), false);
+    }
+    lookup.seed(addr(9));
+    assert_eq!(asked(&mut lookup), [1, 2]);
+    for n in 1..=2 {
+        lookup.answered(far(n), None, true);
+    }
+    assert!(!lookup.has_converged());
+    assert_eq!(lookup.next_ask().map(|ask| ask.addr), Some(addr(9)), "3 is one too many");
+    lookup.refused(&addr(9), Errand::Search);
+    assert!(lookup.has_converged());
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Lookup {
                 return false;
             }
         }
-        // Whoever has answered did not name it, or it would be known.
+        // Whoever has answered did not name it, or it would be known, unless it has given way since.
         let head = self.head(contact.id);
         let overlooked = self.shortlist.iter().filter(|c| self.reaches(c, head)).count() as u8;
         let standing = if doubtful { Standing::Doubtful } else { Standing::Plain };

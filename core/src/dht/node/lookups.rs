@@ -246,8 +246,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let search = SearchRow::new(now, lookup, goal, gathered, self.storage.trace());
         let row = self.searches.insert(search).map_err(|_| Busy)?;
-        // As many as count among those in flight, and as many again that are late.
-        self.queries.make_room(2 * usize::from(self.config.parallel));
+        // As many as are asked side by side, or near the target, and as many again that are late.
+        self.queries.make_room(2 * usize::from(self.config.parallel).max(K + 2));
         self.stats.lookups += 1;
         self.stirred = true;
         Ok(LookupId { home: self.home, row })

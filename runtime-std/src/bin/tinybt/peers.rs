@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tinybt_std::core::finder::Wanted;
+use tinybt_std::core::finder::{Source, Wanted};
 
 use crate::args::Peers;
 use crate::exit::{Failure, Found};
@@ -76,7 +76,11 @@ fn sum_up(
         sightings.output.say(&format!("named {}", sources.join(", ")))?;
     }
     // In a network of one's own there is but one to name anybody.
-    let alone = networks.values().filter(|count| **count == 1).count();
+    let by_dht_alone = |peer| {
+        let sources = sightings.named.get(peer);
+        sources.is_some_and(|sources| sources.iter().all(|source| *source == Source::Dht))
+    };
+    let alone = networks.iter().filter(|(peer, count)| **count == 1 && by_dht_alone(peer)).count();
     if alone > 0 && alone < networks.len() {
         sightings.output.say(&format!(
             "{} named by one network of the DHT alone, which may have invented them",
