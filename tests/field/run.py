@@ -242,7 +242,8 @@ def middle(lines, key):
 def page(args, known, parts):
     versions = ", ".join(f"{name} {version}" for name, version, _ in known)
     cpu = re.search("model name\\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    machine = f"{os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, Linux {platform.release().split("-")[0]}"
+    release = platform.release().split("-")[0]
+    machine = f"{os.cpu_count()} × {cpu[1] if cpu else platform.machine()}, Linux {release}"
     text = f"""# tinybt beside others
 
 Made by `bash .ci/field`, all of it in one run. {datetime.date.today()}; {machine}; {versions}.
