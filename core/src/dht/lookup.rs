@@ -84,8 +84,8 @@ pub struct Lookup {
 impl Lookup {
     /// How often a node is asked the same.
     const TRIES_MAX: u8 = 2;
-    /// How many of the closest are asked and not waited for in vain: a few more than `K`, since some
-    /// of them are dead.
+    /// How many of the closest may be asked or have answered: a few more than `K`, since some of them
+    /// are dead.
     const WINDOW: usize = K + 2;
 
     /// A lookup that knows nobody yet; `width`, 1 to 32, says how many are asked side by side.

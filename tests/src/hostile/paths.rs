@@ -31,7 +31,8 @@ pub fn table(world: &World, lookups: u64) -> Table {
     let all = liars::LIES.last().map(|(_, lies)| *lies).unwrap_or_default();
     let crowd = Some(Crowd { count: 50, one_site: false, bits: 8, pushed: 500 });
     for share in [0, 100, 200, 300] {
-        for (paths, parallel) in [(1, 10), (2, 10), (2, 20), (4, 10)] {
+        let wide = Config::new(Family::V4).parallel;
+        for (paths, parallel) in [(1, wide), (2, wide), (2, 2 * wide), (4, wide)] {
             let mut config = Config::new(Family::V4);
             config.paths = paths;
             config.parallel = parallel;

@@ -34,34 +34,28 @@ fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
     }
 }
 
+/// A crowd, of one network or of fifty, hides the honest from so few.
+fn hides(one_site: bool, start: Start, least: f64) {
+    let config = Config::new(Family::V4);
+    for errand in [Errand::Look, Errand::Announce] {
+        let f = crowd::figures(&world(), crowd_of(one_site), 40, errand, &config, start);
+        assert!(f.reached >= least, "{errand:?}: {f:?}");
+    }
+}
+
 #[test]
 fn a_crowd_of_one_network_hides_nobody() {
-    let config = Config::new(Family::V4);
-    let crowd = crowd_of(true);
-    for errand in [Errand::Look, Errand::Announce] {
-        let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::After(0));
-        assert!(f.reached >= 0.95, "{errand:?}: {f:?}");
-    }
+    hides(true, Start::After(0), 0.95);
 }
 
 #[test]
 fn a_crowd_of_fifty_networks_hides_few() {
-    let config = Config::new(Family::V4);
-    let crowd = crowd_of(false);
-    for errand in [Errand::Look, Errand::Announce] {
-        let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::After(6));
-        assert!(f.reached >= 0.8, "{errand:?}: {f:?}");
-    }
+    hides(false, Start::After(6), 0.8);
 }
 
 #[test]
 fn whoever_begins_with_a_state_knows_a_crowd_of_fifty_networks_at_once() {
-    let config = Config::new(Family::V4);
-    let crowd = crowd_of(false);
-    for errand in [Errand::Look, Errand::Announce] {
-        let f = crowd::figures(&world(), crowd, 40, errand, &config, Start::Restarted(6));
-        assert!(f.reached >= 0.8, "{errand:?}: {f:?}");
-    }
+    hides(false, Start::Restarted(6), 0.8);
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::contact::Contact;
-use crate::dht::lookup::Lookup;
-use crate::dht::lookup::{Testimony, Token};
+use crate::dht::lookup::{Lookup, Testimony, Token};
 use crate::dht::queries::Late;
 use crate::id::Id;
 
