@@ -36,6 +36,7 @@ fn what_makes_no_sense_is_told_back_with_what_was_expected() {
         (&["peers", HASH, "--bind", "0.0.0.0:0", "--bind", "127.0.0.2:0"], "one by one"),
         (&["peers", HASH, "--bootstrap", "nowhere"], "`name:port`"),
         (&["peers", HASH, "--json", "--plain"], "cannot be used with"),
+        (&["peers", HASH, "--paths", "5"], "5 is not in 1..=4"),
         (&["announce", HASH, "--port", "70000"], "1 to 65535"),
         (&["announce", HASH, "--port", "0"], "1 to 65535"),
         (&["announce", HASH], "--port"),
@@ -86,7 +87,7 @@ fn a_private_network_can_be_entered() {
     assert!((8..=10).any(says), "{told}");
 
     let magnet = format!("magnet:?xt=urn:btih:{HASH}&dn=thing&x.pe=127.0.0.9:9");
-    let done = tinybt(&[&["peers", &magnet, "--json"][..], &join].concat());
+    let done = tinybt(&[&["peers", &magnet, "--json", "--paths", "2"][..], &join].concat());
     assert_eq!(done.status.code(), Some(0));
     let lines = json(&done.stdout);
     assert_eq!(lines[0]["peer"], "127.0.0.9:9");

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, value_parser};
 use tinybt_std::core::Id;
 use tinybt_std::core::dht::Port;
 use tinybt_std::core::tracker::TrackerUrl;
@@ -100,6 +100,10 @@ pub(crate) struct Join {
     /// For a network of one's own: no limits for anybody.
     #[arg(long)]
     pub(crate) private: bool,
+    /// Disjoint paths of each lookup: a node that lies leads one of them astray. Two cost half as many
+    /// questions again; more hardly help [default: 1].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(1..=4))]
+    pub(crate) paths: Option<u8>,
 }
 
 /// Whom to ask.

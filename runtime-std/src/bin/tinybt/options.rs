@@ -26,6 +26,9 @@ pub(crate) fn builder(join: &Join, more: &[String]) -> Result<Builder, Failure> 
         let read_only = join.read_only;
         builder = builder.private().read_only(read_only);
     }
+    if let Some(paths) = join.paths {
+        builder = builder.configure(move |config| config.paths = paths);
+    }
     builder = if join.bootstrap.is_empty() && more.is_empty() {
         builder.bootstrap(PUBLIC_ROUTERS)
     } else {
