@@ -213,6 +213,12 @@ fn digits(text: &str, base: u32) -> Result<[u8; 20], ParseError> {
 }
 
 impl Distance {
+    /// The first 32 bits: enough to compare by.
+    pub(crate) fn head(self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
     /// The number of leading zero bits, 0 to 160: how long a prefix the two points share.
     pub fn leading_zeros(self) -> u32 {
         let mut zeros = 0;

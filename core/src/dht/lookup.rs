@@ -167,7 +167,7 @@ impl Lookup {
         let (mut again, mut doubtful, mut held_back) = (None, None, None);
         let is_alone = self.is_alone();
         for (index, candidate) in self.shortlist.iter().enumerate() {
-            if self.is_crowded(all, candidate) {
+            if self.is_too_many(all, candidate) {
                 continue;
             }
             let is_suspect = candidate.is_suspect();
@@ -321,7 +321,7 @@ impl Lookup {
     fn is_over(&self, path: u8, is_alone: bool) -> bool {
         let (mut all, mut confirmed) = (0, 0);
         for candidate in &self.shortlist {
-            if self.is_crowded(all, candidate) {
+            if self.is_too_many(all, candidate) {
                 continue;
             }
             all += usize::from(candidate.state == State::Answered);
@@ -374,14 +374,13 @@ impl Lookup {
     }
 
     /// Whether so many count already as are plausible up to a candidate.
-    fn is_crowded(&self, count: usize, candidate: &Candidate) -> bool {
+    fn is_too_many(&self, count: usize, candidate: &Candidate) -> bool {
         self.density.is_crowded(count, candidate.contact.id.distance(self.target))
     }
 
-    /// The first bits of the distance to the target: enough to compare by.
+    /// The first bits of the distance to the target.
     fn head(&self, id: Id) -> u32 {
-        let [a, b, c, d, ..] = id.distance(self.target).0;
-        u32::from_be_bytes([a, b, c, d])
+        id.distance(self.target).head()
     }
 
     fn candidate_at(&mut self, addr: &SocketAddr) -> Option<&mut Candidate> {

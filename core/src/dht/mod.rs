@@ -22,6 +22,7 @@ pub mod scraped;
 pub mod shunned;
 pub mod signing;
 pub mod size;
+mod soundings;
 pub mod stats;
 pub mod storage;
 pub mod store;

@@ -76,6 +76,9 @@ pub struct Density {
 }
 
 impl Density {
+    /// Before anybody has told it.
+    pub const UNKNOWN: Self = Self::of(0);
+
     /// As many as `K` within a distance that begins with these 32 bits; 0: not known.
     pub const fn of(reach: u32) -> Self {
         Self { reach }
@@ -89,9 +92,8 @@ impl Density {
     /// Whether there are too many within a distance for one more: three for each that is to be
     /// expected there, and two. Chance puts more around one target of ten, and then it is one more.
     pub fn is_crowded(self, count: usize, distance: Distance) -> bool {
-        let head = distance.0.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         let more = u64::from(self.reach) * count.saturating_sub(1) as u64;
-        self.reach != 0 && count > 1 && more > 3 * K as u64 * u64::from(head)
+        self.reach != 0 && count > 1 && more > 3 * K as u64 * u64::from(distance.head())
     }
 }
 
@@ -107,6 +109,11 @@ impl Census {
         }
         let rank = |head: u32| heads().filter(|other| *other < head).count();
         Density { reach: heads().filter(|head| rank(*head) <= quarter).max().unwrap_or(0) }
+    }
+
+    /// Whether there is a density to know.
+    pub fn knows_density(&self) -> bool {
+        self.spans.len() >= DENSITY_LOOKUPS || self.recalled != Density::UNKNOWN
     }
 
     /// Takes in how dense the network was in an earlier life: the first lookup of this one has no

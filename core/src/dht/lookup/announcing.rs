@@ -61,7 +61,7 @@ impl Lookup {
         let most = if self.announcing { ANNOUNCES_MAX } else { K };
         let mut places = 0;
         for (index, candidate) in self.shortlist.iter().enumerate() {
-            if self.is_crowded(places, candidate) {
+            if self.is_too_many(places, candidate) {
                 continue;
             }
             if candidate.state != State::Answered || candidate.token.is_empty() {

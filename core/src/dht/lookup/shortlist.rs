@@ -75,13 +75,18 @@ impl Lookup {
         self.shortlist.insert(at, candidate).is_ok()
     }
 
+    /// Whether there are too many somewhere.
+    pub fn is_crowded(&self) -> bool {
+        self.crowding().is_some()
+    }
+
     /// The last of those that are too many where they are.
     fn crowding(&self) -> Option<usize> {
         let (mut count, mut last) = (0, None);
         for (index, candidate) in self.shortlist.iter().enumerate() {
             match candidate.state {
                 State::Failed => {}
-                _ if !self.is_crowded(count, candidate) => count += 1,
+                _ if !self.is_too_many(count, candidate) => count += 1,
                 _ if candidate.open == [0; 2] => last = Some(index),
                 _ => {}
             }

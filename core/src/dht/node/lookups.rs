@@ -235,7 +235,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let mut lookup = Lookup::new(target, width, self.config.diversity);
         lookup.set_paths(self.config.paths);
         if S::CENSUS && self.config.diversity {
-            lookup.set_density(self.census.density());
+            lookup.set_density(self.density());
         }
         for contact in &closest {
             lookup.add(*contact, false);

@@ -49,7 +49,8 @@ use crate::dht::external::External;
 use crate::dht::lookup::Errand;
 use crate::dht::queries::{Patience, Queries};
 use crate::dht::shunned::Shunned;
-use crate::dht::size::Census;
+use crate::dht::size::{Census, Density};
+use crate::dht::soundings::Soundings;
 use crate::dht::stats::Stats;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, TableConfig};
@@ -122,6 +123,8 @@ pub struct Node<S: Storage, R: CryptoRng> {
     reachable: bool,
     /// What finished lookups say of the size of the network.
     census: Census,
+    /// What others say of it meanwhile.
+    soundings: Soundings,
     stats: Stats,
 }
 
@@ -221,6 +224,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             held: None,
             reachable: false,
             census: Census::default(),
+            soundings: Soundings::default(),
             stats: Stats::default(),
             config,
             storage,
@@ -341,6 +345,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     fn is_askable(&self, addr: &SocketAddr) -> bool {
         Family::of(addr) == self.config.family && addr.port() != 0 && !is_mapped(addr)
+    }
+
+    /// How dense the network is around any point, as well as is known.
+    fn density(&self) -> Density {
+        match self.census.density() {
+            Density::UNKNOWN => self.soundings.density(),
+            known => known,
+        }
     }
 
     fn tell(&mut self, event: Event) {

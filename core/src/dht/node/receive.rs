@@ -19,11 +19,14 @@ use crate::dht::node::rows::{
     AskState, Asker, Flight, QuestionRow, QuestionState, ReplyKind, ReplyRow,
 };
 use crate::dht::respond::{self, Verdict};
+use crate::dht::soundings::Soundings;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
-use crate::dht::table::{Proof, Routing};
-use crate::limits::{DATAGRAM_MAX, ITEM_REPLY_MAX, K, NODES_TAKEN_MAX, REPLY_MAX};
+use crate::dht::table::{Proof, Quality, Routing};
+use crate::limits::{
+    DATAGRAM_MAX, ITEM_REPLY_MAX, K, NODES_TAKEN_MAX, REPLY_MAX, SOUNDING_SHARES_MAX,
+};
 use crate::list::List;
 use crate::machine::Ignored;
 use crate::rows::Handle;
@@ -251,6 +254,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 self.newcomers_from(now, from, response);
             }
             Asker::Upkeep => self.newcomers_from(now, from, response),
+            Asker::Sounding => self.sounded(now, &flight, Some(response)),
         }
         Ok(())
     }
@@ -278,6 +282,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
             Asker::Verify(newcomer) => self.has_verified(newcomer),
             Asker::Upkeep => {}
+            Asker::Sounding => self.sounded(now, &flight, None),
         }
         Ok(())
     }
@@ -344,6 +349,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let (mut nodes, path) = (0, search.lookup.path_of(&contact.addr));
         let mut heard = Vec::<Contact, NODES_TAKEN_MAX>::new();
+        let sounds = S::CENSUS && self.config.diversity && !self.census.knows_density();
+        let mut far = if sounds { Soundings::AT_ONCE } else { 0 };
         for told in own_nodes(self.config.family, response).take(NODES_TAKEN_MAX) {
             nodes += 1;
             let strange = told.id == self.id
@@ -355,6 +362,11 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 let doubtful = self.silent.is_shunned(now, &told.addr);
                 search.lookup.hear(path, told, doubtful);
                 let _ = heard.push(told);
+                // Nobody near the target.
+                if far > 0 && !doubtful && search.shared(told.id) <= SOUNDING_SHARES_MAX {
+                    self.soundings.offer(told);
+                    far -= 1;
+                }
             }
         }
         search.lookup.testified(&contact.addr, &heard);
@@ -382,6 +394,37 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             hop.rtt = Some(rtt);
         }
         self.stirred = true;
+    }
+
+    /// Somebody told of its own neighbours, or does not in time. Once by that it is known how dense
+    /// the network is, lookups tell crowds.
+    pub(super) fn sounded(&mut self, now: Instant, flight: &Flight, told: Option<&Response<'_>>) {
+        let Some(id) = flight.id.filter(|_| S::CENSUS) else { return };
+        self.stirred = true;
+        let before = self.soundings.density();
+        match told.filter(|told| told.id() == Some(id)) {
+            None => self.soundings.give_up(id),
+            Some(told) => {
+                let neighbours = own_nodes(self.config.family, told).map(|contact| contact.id);
+                self.soundings.heard(id, neighbours);
+            }
+        }
+        if self.soundings.density() == before {
+            return;
+        }
+        let density = self.density();
+        for (_, search) in self.searches.iter_mut() {
+            search.lookup.set_density(density);
+            if !search.lookup.is_crowded() {
+                continue;
+            }
+            // The crowd may have pushed everybody else out of sight.
+            let mut closest = Vec::<Contact, { 2 * K }>::new();
+            self.table.closest(now, search.lookup.target(), Quality::Usable, &mut closest);
+            for contact in &closest {
+                search.lookup.add(*contact, false);
+            }
+        }
     }
 
     /// Nodes that upkeep heard of.

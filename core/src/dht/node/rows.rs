@@ -32,6 +32,8 @@ pub enum Asker {
     },
     /// The routing table's upkeep.
     Upkeep,
+    /// To see how dense the network is around it.
+    Sounding,
     /// To see whether a newcomer is there: which one, counted around.
     Verify(u8),
 }

@@ -106,15 +106,15 @@ impl<S: Storage> SearchRow<S> {
         self.end(now, End::Cancelled);
     }
 
-    /// Goes from searching to storing to the end, as far as the lookup is.
-    pub(crate) fn advance(&mut self, now: Instant) {
+    /// Goes from searching to storing to the end, as far as the lookup is, unless something `holds` it.
+    pub(crate) fn advance(&mut self, now: Instant, holds: bool) {
         if self.ended {
             return;
         }
         if self.goal == Goal::Put && self.held().is_some_and(|held| !held.is_ours()) {
             return self.end(now, End::Outdated);
         }
-        if !self.lookup.has_converged() {
+        if holds || !self.lookup.has_converged() {
             return;
         }
         if self.goal.stores() {

@@ -98,7 +98,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                         }
                     }
                     Asker::Verify(newcomer) => self.has_verified(newcomer),
-                    Asker::Upkeep => {}
+                    Asker::Sounding if late == Late::Very => self.sounded(now, &flight, None),
+                    Asker::Upkeep | Asker::Sounding => {}
                 },
                 Lapse::Silent(flight) => {
                     self.stats.silences += 1;
@@ -124,6 +125,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                         // If its patience was so short that it was never slow.
                         Asker::Verify(newcomer) => self.has_verified(newcomer),
                         Asker::Upkeep => {}
+                        // If it was never so late.
+                        Asker::Sounding => self.sounded(now, &flight, None),
                     }
                     // Places to begin are asked again whenever there is need.
                     if blamed && never && !self.bootstrap.sources().contains(&flight.to) {
@@ -280,13 +283,15 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return None;
         }
         let may_contact = self.destinations.has_room(now);
+        // Without knowing how dense it is here, the closest may be nobody but a crowd.
+        let holds = S::CENSUS && self.soundings.is_awaited();
         let (mut ended, census) = (false, &mut self.census);
         let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.has_ended() {
                 ended = true;
                 return None;
             }
-            search.advance(now);
+            search.advance(now, holds);
             if search.has_ended() {
                 ended = true;
                 if S::CENSUS && search.outcome.end == End::Complete {
@@ -352,6 +357,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if !self.destinations.has_room(now) {
             self.held = Some(self.destinations.ready_at(now));
             return None;
+        }
+        if S::CENSUS
+            && let Some(contact) = self.soundings.next()
+        {
+            let (id, asker) = (Some(contact.id), Asker::Sounding);
+            return self.send(now, buffer, contact.addr, id, asker, id);
         }
         if !self.verifying
             && let Some(newcomer) = List::remove(&mut self.newcomers, 0)
