@@ -8,6 +8,7 @@
 use heapless::Vec;
 
 use crate::contact::Contact;
+use crate::dht::lookup::Lookup;
 use crate::dht::size::Density;
 use crate::id::Id;
 use crate::limits::{K, SOUNDINGS_MAX};
@@ -35,6 +36,12 @@ enum Reach {
     Known(u32),
 }
 
+impl Sounding {
+    fn is_awaited(&self) -> bool {
+        matches!(self.reach, Reach::Awaited)
+    }
+}
+
 impl Soundings {
     /// How many are asked that one answer names: who gave it may lie.
     pub(super) const AT_ONCE: usize = 2;
@@ -55,8 +62,14 @@ impl Soundings {
         }
     }
 
-    /// Whom to ask next for the nodes closest to its own id, if anybody.
+    /// Whom to ask next for the nodes closest to its own id, if anybody: more than are enough only where
+    /// somebody is silent.
     pub(super) fn next(&mut self) -> Option<Contact> {
+        if self.known().len() + self.asked.iter().filter(|asked| asked.is_awaited()).count()
+            >= Self::ENOUGH
+        {
+            return None;
+        }
         let next = self.wanted.pop()?;
         let _ = self.asked.push(Sounding { id: head(next.id), reach: Reach::Awaited });
         Some(next)
@@ -86,10 +99,13 @@ impl Soundings {
         }
     }
 
-    /// Whether answers are awaited from which the density may follow.
-    pub(super) fn is_awaited(&self) -> bool {
-        let (known, awaited) = (self.known().len(), self.awaited());
-        known < Self::ENOUGH && awaited > 0 && known + awaited >= Self::LEAST
+    /// Whether answers are awaited by which those whom a lookup has found may turn out to be a crowd.
+    pub(super) fn may_tell_a_crowd(&self, lookup: &Lookup) -> bool {
+        let (known, awaited) = (self.known(), self.awaited());
+        if known.len() >= Self::ENOUGH || awaited == 0 || known.len() + awaited < Self::LEAST {
+            return false;
+        }
+        known.iter().max().is_none_or(|reach| lookup.is_crowded(Density::of(*reach)))
     }
 
     /// How dense the network is: the second smallest of three that told it; the smaller of two, if
@@ -106,8 +122,7 @@ impl Soundings {
     }
 
     fn awaited(&self) -> usize {
-        let awaited = |asked: &&Sounding| matches!(asked.reach, Reach::Awaited);
-        self.wanted.len() + self.asked.iter().filter(awaited).count()
+        self.wanted.len() + self.asked.iter().filter(|asked| asked.is_awaited()).count()
     }
 
     fn known(&self) -> Vec<u32, SOUNDINGS_MAX, u8> {

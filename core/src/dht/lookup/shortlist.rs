@@ -4,6 +4,7 @@ use crate::contact::{Contact, Network};
 use crate::dht::lookup::candidate::{Standing, State};
 use crate::dht::lookup::paths::is_on;
 use crate::dht::lookup::{Candidate, Lookup, Testimony};
+use crate::dht::size::Density;
 
 impl Lookup {
     /// How many candidates of one network a lookup takes in, where diversity is wanted.
@@ -75,9 +76,11 @@ impl Lookup {
         self.shortlist.insert(at, candidate).is_ok()
     }
 
-    /// Whether there are too many somewhere.
-    pub fn is_crowded(&self) -> bool {
-        self.crowding().is_some()
+    /// Whether there are too many somewhere, in a network of this density.
+    pub fn is_crowded(&self, density: Density) -> bool {
+        let lives = self.shortlist.iter().filter(|c| c.state != State::Failed);
+        let mut distances = lives.map(|c| c.contact.id.distance(self.target)).enumerate();
+        distances.any(|(count, distance)| density.is_crowded(count, distance))
     }
 
     /// The last of those that are too many where they are.

@@ -415,7 +415,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let density = self.density();
         for (_, search) in self.searches.iter_mut() {
             search.lookup.set_density(density);
-            if !search.lookup.is_crowded() {
+            if !search.lookup.is_crowded(density) {
                 continue;
             }
             // The crowd may have pushed everybody else out of sight.

@@ -106,15 +106,15 @@ impl<S: Storage> SearchRow<S> {
         self.end(now, End::Cancelled);
     }
 
-    /// Goes from searching to storing to the end, as far as the lookup is, unless something `holds` it.
-    pub(crate) fn advance(&mut self, now: Instant, holds: bool) {
+    /// Goes from searching to storing to the end, as far as the lookup is, unless it is to `wait`.
+    pub(crate) fn advance(&mut self, now: Instant, wait: impl FnOnce(&Lookup) -> bool) {
         if self.ended {
             return;
         }
         if self.goal == Goal::Put && self.held().is_some_and(|held| !held.is_ours()) {
             return self.end(now, End::Outdated);
         }
-        if holds || !self.lookup.has_converged() {
+        if !self.lookup.has_converged() || wait(&self.lookup) {
             return;
         }
         if self.goal.stores() {

@@ -98,7 +98,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                         }
                     }
                     Asker::Verify(newcomer) => self.has_verified(newcomer),
-                    Asker::Sounding if late == Late::Very => self.sounded(now, &flight, None),
+                    Asker::Sounding if late == Late::Slow => self.sounded(now, &flight, None),
                     Asker::Upkeep | Asker::Sounding => {}
                 },
                 Lapse::Silent(flight) => {
@@ -283,15 +283,13 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return None;
         }
         let may_contact = self.destinations.has_room(now);
-        // Without knowing how dense it is here, the closest may be nobody but a crowd.
-        let holds = S::CENSUS && self.soundings.is_awaited();
-        let (mut ended, census) = (false, &mut self.census);
+        let (mut ended, census, soundings) = (false, &mut self.census, &self.soundings);
         let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.has_ended() {
                 ended = true;
                 return None;
             }
-            search.advance(now, holds);
+            search.advance(now, |lookup| S::CENSUS && soundings.may_tell_a_crowd(lookup));
             if search.has_ended() {
                 ended = true;
                 if S::CENSUS && search.outcome.end == End::Complete {
