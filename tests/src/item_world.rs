@@ -114,7 +114,7 @@ impl Play for Items<'_> {
     fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8> {
         let message = krpc::decode(query).expect("our own queries are well-formed");
         let Body::Query(asked) = &message.body else { panic!("a searcher only asks") };
-        let nodes = self.made.contacts(node);
+        let nodes = self.made.contacts(node, asked);
         let token = (node as u32).to_be_bytes();
         let shelf = self.shelves.get(&node).cloned().unwrap_or_default();
         let mut answer = Answer::default();
@@ -211,7 +211,7 @@ impl Play for Swarm<'_> {
     fn reply(&mut self, node: usize, query: &[u8]) -> Vec<u8> {
         let message = krpc::decode(query).expect("our own queries are well-formed");
         let Body::Query(asked) = &message.body else { panic!("a searcher only asks") };
-        let nodes = self.made.contacts(node);
+        let nodes = self.made.contacts(node, asked);
         let mut answer = Answer { nodes: Some(&nodes), ..Answer::default() };
         let place = self.made.truth.iter().position(|close| *close == node);
         let (mut seeds, mut downloaders, mut packed) = (Bloom::new(), Bloom::new(), Vec::new());

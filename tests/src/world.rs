@@ -18,7 +18,7 @@ use rand_core::{Rng, SeedableRng};
 use tinybt_core::dht::table::Routing;
 use tinybt_core::dht::{Config, Event, Port};
 use tinybt_core::limits::DATAGRAM_MAX;
-use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Values};
+use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Message, Query, Values};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine, Step, buffer};
 
 use crate::net::{Delay, mix, uniform};
@@ -458,10 +458,11 @@ impl Made<'_> {
         }
     }
 
-    /// The contacts that a node would tell.
-    pub fn contacts(&self, node: usize) -> Vec<Contact> {
+    /// The contacts that a node would tell when it is asked this.
+    pub fn contacts(&self, node: usize, asked: &Query<'_>) -> Vec<Contact> {
+        let target = asked.target().or(asked.info_hash().map(InfoHash::as_id));
         let contact = |index: usize| Contact { id: self.id(index), addr: addr(index) };
-        self.tells(node, self.target).into_iter().map(contact).collect()
+        self.tells(node, target.unwrap_or(self.target)).into_iter().map(contact).collect()
     }
 
     /// Who a node is.
@@ -500,11 +501,7 @@ impl Made<'_> {
         if asked.method == b"announce_peer" {
             assert_eq!(asked.token(), Ok(&token[..]));
         }
-        // Upkeep asks for other targets as well.
-        let other = asked.target().ok().filter(|target| *target != self.target);
-        let other =
-            other.map(|target| Made::among(self.world, self.who.clone(), self.seed, target));
-        let nodes = other.as_ref().unwrap_or(self).contacts(node);
+        let nodes = self.contacts(node, asked);
         let mut answer = Answer::default();
         match asked.method {
             b"find_node" => answer.nodes = Some(&nodes),

@@ -3,7 +3,8 @@
 //! Whoever looks for the first time in his life cannot tell a crowd around his target from neighbours.
 //! But those whom he hears of on his way, far from it, know their own neighbours well: so a few are
 //! asked for these, one question each, while the lookup goes on. Nobody can be everywhere: who crowds a
-//! target has no say in how dense it is elsewhere. Knows neither time nor messages.
+//! target has no say in how dense it is elsewhere. It holds while somebody looks, no longer: a network
+//! may be growing. Knows neither time nor messages.
 
 use heapless::Vec;
 
@@ -12,12 +13,13 @@ use crate::dht::lookup::Lookup;
 use crate::dht::size::Density;
 use crate::id::Id;
 use crate::limits::{K, SOUNDINGS_MAX};
+use crate::list::{List, Spare};
 
 /// Whom to ask for its own neighbours, and how far away these were.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Soundings {
-    wanted: Vec<Contact, { Self::AT_ONCE }, u8>,
-    asked: Vec<Sounding, SOUNDINGS_MAX, u8>,
+    wanted: Spare<Contact, { Self::ENOUGH }>,
+    asked: Spare<Sounding, SOUNDINGS_MAX>,
 }
 
 /// Somebody who was asked.
@@ -58,7 +60,7 @@ impl Soundings {
         let is_known = self.asked.iter().any(|other| other.id == head(contact.id))
             || self.wanted.iter().any(|other| other.id == contact.id);
         if !is_known && self.asked.len() + self.wanted.len() < SOUNDINGS_MAX {
-            let _ = self.wanted.push(contact);
+            let _ = List::push(&mut self.wanted, contact);
         }
     }
 
@@ -70,8 +72,8 @@ impl Soundings {
         {
             return None;
         }
-        let next = self.wanted.pop()?;
-        let _ = self.asked.push(Sounding { id: head(next.id), reach: Reach::Awaited });
+        let next = List::remove(&mut self.wanted, 0)?;
+        let _ = List::push(&mut self.asked, Sounding { id: head(next.id), reach: Reach::Awaited });
         Some(next)
     }
 
@@ -127,7 +129,7 @@ impl Soundings {
 
     fn known(&self) -> Vec<u32, SOUNDINGS_MAX, u8> {
         let mut known = Vec::new();
-        for asked in &self.asked {
+        for asked in self.asked.iter() {
             if let Reach::Known(reach) = asked.reach {
                 let _ = known.push(reach);
             }

@@ -54,6 +54,11 @@ fn a_crowd_of_fifty_networks_hides_few() {
 }
 
 #[test]
+fn whoever_looks_for_the_first_time_asks_around_how_dense_the_network_is() {
+    hides(false, Start::After(0), 0.8);
+}
+
+#[test]
 fn whoever_begins_with_a_state_knows_a_crowd_of_fifty_networks_at_once() {
     hides(false, Start::Restarted(6), 0.8);
 }

@@ -72,7 +72,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 }
             }
         });
-        let reach = if S::CENSUS { self.density().reach() } else { 0 };
+        let reach = if S::CENSUS { self.census.density().reach() } else { 0 };
         if reach != 0 {
             writer.raw(b"5:reach");
             writer.integer(i64::from(reach));

@@ -14,6 +14,7 @@ use crate::dht::node::replies::AskedForPeers;
 use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
+use crate::dht::soundings::Soundings;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, Upkeep};
@@ -305,6 +306,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             search.lookup.next_ask().map(|ask| (row, ask))
         });
         if ended {
+            if S::CENSUS && self.searches.iter().all(|(_, search)| search.has_ended()) {
+                self.soundings = Soundings::default();
+            }
             self.untold = true;
             self.settle_bootstrap(now);
         }
