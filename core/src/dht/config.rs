@@ -25,7 +25,9 @@ pub struct Config {
     /// networks are exempt.
     pub address_check: AddressCheck,
     /// At most one node of each /24 (IPv4) or /64 (IPv6) in the routing table, and few of each in
-    /// a lookup. Local networks are exempt.
+    /// a lookup; local networks are exempt. And of nodes that sit closer together than chance would
+    /// put them a lookup counts a few: for as long as it does not know how dense the network is, it
+    /// asks three to five others for their neighbours.
     pub diversity: bool,
     /// How wide a lookup searches, 1 to 32: a node is asked while the questions in flight that are
     /// ahead of it weigh less. Each weighs one, and one more for each bit that it is closer. A third

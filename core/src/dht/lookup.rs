@@ -24,7 +24,8 @@
 //!   longer among the closest; its late answer is welcome until the question's hard deadline.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
-//!   closest few of them count, and the others are passed over as if they were not there.
+//!   closest few of them count, and the others are passed over as if they were not there. That may turn
+//!   out when many have been asked.
 //! - With more than one *path* ([`Lookup::set_paths`]) all this but the crowd holds on each for
 //!   itself.
 //! - However it goes, it ends after [`QUESTIONS_MAX`] questions.

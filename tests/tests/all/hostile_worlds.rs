@@ -30,7 +30,7 @@ fn among_a_tenth_of_liars_lookups_end_and_find_the_true_peers() {
         // Invented nodes near the target may fill a shortlist: one lookup of thirty.
         assert!(f.most >= 0.9 && f.mean >= 0.95, "{name}: {f:?}");
         assert!(f.sent <= 150.0, "{name}: {f:?}");
-        assert!(f.at_victim <= 10, "{name}: {f:?}");
+        assert!(f.at_victim <= 14, "{name}: {f:?}");
     }
 }
 
