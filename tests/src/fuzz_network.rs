@@ -6,12 +6,11 @@
 //! stay within their bounds. When the faults are over and time has passed, lookups find whoever
 //! there is, and what was announced.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chacha20::ChaCha8Rng;
-use rand_core::SeedableRng;
 use tinybt_core::dht::item::Item;
 use tinybt_core::dht::node::SAVE_MAX;
 use tinybt_core::dht::{AskId, Config, Event, LookupId, Node, Port, Sought};
@@ -21,7 +20,8 @@ use tinybt_core::{Buffer, Family, Id, Ignored, InfoHash, Instant, Machine, Trans
 
 use crate::fuzz_laws::{Look, is_one_in};
 use crate::net::{Link, Nat, Network};
-use crate::nodes::{TestNode, addr, id, tiny};
+use crate::nodes::{addr, id, tiny};
+use crate::population::{Dice, SimNode};
 
 /// One network in so many is a large one.
 pub const DEAR: u64 = 64;
@@ -40,8 +40,9 @@ const RECOVERY: Duration = Duration::from_secs(1_200);
 const PATIENCE: Duration = Duration::from_secs(800);
 
 /// A node whose clock is not everybody's, and which remembers what it was sent last.
+#[derive(Clone)]
 struct Host {
-    node: TestNode,
+    node: SimNode,
     /// Microseconds that its clock is ahead.
     ahead: i64,
     /// Microseconds that it may still be set back.
@@ -138,7 +139,7 @@ pub fn network(data: &[u8], look: Look) {
     };
     let mut trouble = Trouble {
         bytes,
-        network: Network::new(u64::from(first & 15), Link::default()),
+        network: Network::new(0, Link::default()),
         config,
         count,
         trouble,
@@ -146,7 +147,7 @@ pub fn network(data: &[u8], look: Look) {
         made: 0,
         end: Instant::EPOCH,
     };
-    trouble.begin();
+    trouble.begin(*first);
     for _ in 0..FAULTS_MAX {
         let Some(kind) = trouble.byte() else { break };
         trouble.fault(kind);
@@ -160,12 +161,25 @@ pub fn network(data: &[u8], look: Look) {
 }
 
 impl Trouble<'_> {
-    fn begin(&mut self) {
-        for index in 0..self.count {
-            let host = self.make(index);
-            self.network.add(addr(index), host);
+    /// A network in which nothing has gone wrong yet. They are all alike: the first of its kind is
+    /// made and kept, of the others each is a copy.
+    fn begin(&mut self, first: u8) {
+        thread_local! {
+            static BEGUN: RefCell<HashMap<(u8, usize), Network<Host>>> = RefCell::default();
         }
-        self.network.run_for(Duration::from_secs(2));
+        let kind = (first & !32, self.count);
+        BEGUN.with_borrow_mut(|begun| {
+            let network = begun.entry(kind).or_insert_with(|| {
+                let mut network = Network::new(u64::from(first & 15), Link::default());
+                for index in 0..self.count {
+                    network.add(addr(index), self.make(index));
+                }
+                network.run_for(Duration::from_secs(2));
+                network
+            });
+            self.network = network.fork();
+        });
+        self.made = self.count as u64;
         self.end = self.network.now() + self.trouble;
     }
 
@@ -173,7 +187,7 @@ impl Trouble<'_> {
         self.made += 1;
         let mut config = self.config.clone();
         config.id = Some(id(7, self.made as usize));
-        let mut node = Node::new(config, tiny(), ChaCha8Rng::seed_from_u64(self.made));
+        let mut node = Node::new(config, tiny(), Dice::new(self.made));
         for source in 0..2 {
             if source != index {
                 node.add_source(addr(source));

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use chacha20::ChaCha8Rng;
-use rand_core::SeedableRng;
 use tinybt_core::dht::crawl::{self, CrawlConfig, CrawlEnd, Crawler};
 use tinybt_core::dht::item::Item;
 use tinybt_core::dht::{AskId, Config, Dual, Event, Heap, LookupId, Node, Port, Question, Sought};
@@ -12,7 +10,8 @@ use tinybt_core::wire::krpc::{self, Answer, Body, Envelope, Filters, SampleInfo,
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine};
 
 use crate::laws::Subject;
-use crate::nodes::{TestNode, addr};
+use crate::nodes::addr;
+use crate::population::{Dice, SimNode};
 
 /// A node that begins at two addresses.
 #[derive(Clone, Debug)]
@@ -45,8 +44,8 @@ pub struct CrawlSubject {
     pub storage: Heap,
 }
 
-fn make(config: Config, storage: Heap, seed: u64) -> TestNode {
-    let mut node = Node::new(config, storage, ChaCha8Rng::seed_from_u64(seed));
+fn make(config: Config, storage: Heap, seed: u64) -> SimNode {
+    let mut node = Node::new(config, storage, Dice::new(seed));
     match node.config().family {
         Family::V4 => [0, 1].map(|index| node.add_source(addr(index))),
         Family::V6 => [0, 1].map(|index| node.add_source(addr6(index))),
@@ -198,15 +197,15 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
 }
 
 impl Subject for NodeSubject {
-    type Machine = TestNode;
+    type Machine = SimNode;
     type Name = Name;
     const ROWS: usize = 64 + 8 + 2;
 
-    fn make(&self) -> TestNode {
+    fn make(&self) -> SimNode {
         make(self.config.clone(), self.storage, 7)
     }
 
-    fn command(&self, node: &mut TestNode, now: Instant, which: u8) -> Option<Name> {
+    fn command(&self, node: &mut SimNode, now: Instant, which: u8) -> Option<Name> {
         let hash = info_hash(which);
         match which % 11 {
             8 => node.scrape(now, hash).ok().map(Name::Lookup),
@@ -248,7 +247,7 @@ impl Subject for NodeSubject {
 }
 
 impl Subject for DualSubject {
-    type Machine = Dual<Heap, ChaCha8Rng>;
+    type Machine = Dual<Heap, Dice>;
     type Name = Name;
     const ROWS: usize = 2 * (64 + 8 + 2);
 
@@ -277,7 +276,7 @@ impl Subject for DualSubject {
 }
 
 impl Subject for HomesSubject {
-    type Machine = Dual<Heap, ChaCha8Rng>;
+    type Machine = Dual<Heap, Dice>;
     type Name = Name;
     const ROWS: usize = 5 * (64 + 8 + 2);
 
@@ -289,7 +288,7 @@ impl Subject for HomesSubject {
             let mut node = make(config, self.storage, seed);
             if seed % 2 == 0 {
                 // Some begin with what others lend them.
-                let random = ChaCha8Rng::seed_from_u64(seed);
+                let random = Dice::new(seed);
                 node = Node::new(node.config().clone(), self.storage, random);
             }
             let added = dual.add(Instant::from_secs(1_000), local, node);
@@ -356,13 +355,13 @@ impl Subject for HomesSubject {
 }
 
 impl Subject for CrawlSubject {
-    type Machine = Crawler<Heap, ChaCha8Rng>;
+    type Machine = Crawler<Heap, Dice>;
     type Name = Name;
     const ROWS: usize = 64 + 8 + 2;
 
     fn make(&self) -> Self::Machine {
         let node = make(Config::new(Family::V4), self.storage, 10);
-        Crawler::new(self.config.clone(), node, ChaCha8Rng::seed_from_u64(11))
+        Crawler::new(self.config.clone(), node, Dice::new(11))
     }
 
     fn command(&self, crawler: &mut Self::Machine, now: Instant, which: u8) -> Option<Name> {

@@ -65,6 +65,7 @@ use crate::wire::krpc::Question;
 /// A node of the Mainline DHT, for one address family.
 ///
 /// Implements [`Machine`]; see there for the loop that drives it.
+#[derive(Clone)]
 pub struct Node<S: Storage, R: CryptoRng> {
     config: Config,
     /// Which of the nodes of a machine it is.

@@ -45,6 +45,7 @@ pub(crate) enum Told {
 }
 
 /// A single question of the application, later its answer.
+#[derive(Clone)]
 pub struct AskRow {
     pub(crate) to: SocketAddr,
     pub(crate) state: AskState,
@@ -130,6 +131,7 @@ impl AskRow {
 }
 
 /// A reply to be sent: whom to, and what to make it from when it is sent.
+#[derive(Clone)]
 pub struct ReplyRow {
     pub(crate) to: SocketAddr,
     pub(crate) transaction: Vec<u8, TRANSACTION_MAX, u8>,
@@ -156,6 +158,7 @@ pub(crate) enum ReplyKind {
 }
 
 /// A query of a foreign method, later the application's answer.
+#[derive(Clone)]
 pub struct QuestionRow {
     pub(crate) from: SocketAddr,
     pub(crate) transaction: Vec<u8, TRANSACTION_MAX, u8>,
