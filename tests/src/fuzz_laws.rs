@@ -15,7 +15,7 @@ use crate::nodes::{addr, tiny};
 use crate::subjects::{CrawlSubject, DualSubject, HomesSubject, NodeSubject, addr6};
 
 /// One input in so many is looked at closely.
-pub const DEAR: u64 = 16;
+pub const DEAR: u64 = 32;
 
 /// Whether this input is one of those of which there is one in so many.
 pub fn is_one_in(many: u64, data: &[u8]) -> bool {
