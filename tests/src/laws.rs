@@ -19,7 +19,8 @@ pub enum Op {
     Datagram(SocketAddr, Vec<u8>),
     /// A question arrives, one of the subject's.
     Query(SocketAddr, u8),
-    /// An answer arrives to one of the datagrams sent, in one of the subject's ways.
+    /// An answer arrives to one of the datagrams sent, in one of the subject's ways: now and then from
+    /// somebody else.
     Answer(usize, u8),
     /// Time passes.
     Advance(Duration),
@@ -176,7 +177,10 @@ impl<'a, S: Subject> Trial<'a, S> {
                     return Ok(());
                 }
                 let (way, bytes) = &self.sent[which % self.sent.len()];
-                let (way, answer) = (*way, self.subject.answer(bytes, *kind));
+                let answer = self.subject.answer(bytes, *kind);
+                // Now and then from whom the next one went to.
+                let next = &self.sent[(which % self.sent.len() + 1) % self.sent.len()];
+                let way = if which / 32 % 8 == 7 { next.0 } else { *way };
                 self.datagram(way, &answer)?;
             }
             Op::Advance(time) => {
