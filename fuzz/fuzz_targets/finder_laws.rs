@@ -1,3 +1,4 @@
 #![no_main]
 use tinybt_tests::fuzz_laws::Look;
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tinybt_tests::fuzz_trackers::finder_laws(data, Look::at(data)));
+use tinybt_tests::fuzz_trackers::finder_laws;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| finder_laws(data, Look::at(data)));

@@ -1,7 +1,8 @@
 //! A small network of real nodes in which a fuzzer chooses what goes wrong: losses, partitions,
 //! deaths, restarts, clocks that leap, boxes that bar, datagrams that nobody sent, commands.
 //!
-//! Most networks are small, and end when the faults do; one in [`DEAR`] is large and has time to recover.
+//! Most networks are small, and end when the faults do; one in [`DEAR`] is
+//! large and has time to recover.
 //! Whatever the fuzzer chooses, nobody panics or fails to come to rest, every command ends once, and rows
 //! stay within their bounds. When the faults are over and time has passed, lookups find whoever
 //! there is, and what was announced.

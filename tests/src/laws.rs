@@ -19,8 +19,8 @@ pub enum Op {
     Datagram(SocketAddr, Vec<u8>),
     /// A question arrives, one of the subject's.
     Query(SocketAddr, u8),
-    /// An answer arrives to one of the datagrams sent, in one of the subject's ways: now and then from
-    /// somebody else.
+    /// An answer arrives to one of the datagrams sent, in one of the subject's ways: now and then
+    /// from somebody else.
     Answer(usize, u8),
     /// Time passes.
     Advance(Duration),
@@ -96,8 +96,8 @@ pub fn check<S: Subject>(subject: &S, ops: &[Op]) -> Result<(), Broken> {
 }
 
 /// The same for a fraction of the time: without a twin, so that Replay and Deafness are not looked
-/// at, at one instant before a deadline after something was done, and in strides to the end of the last
-/// command, by a driver that is late.
+/// at, at one instant before a deadline after something was done, and in strides to the end of the
+/// last command, by a driver that is late.
 ///
 /// # Errors
 ///
