@@ -29,6 +29,12 @@ pub struct Rows<T, L: List<Row<T>>> {
     kind: PhantomData<T>,
 }
 
+impl<T, L: List<Row<T>> + Clone> Clone for Rows<T, L> {
+    fn clone(&self) -> Self {
+        Self { list: self.list.clone(), ..*self }
+    }
+}
+
 impl<T, L: List<Row<T>>> Rows<T, L> {
     /// No rows yet, as many places as the empty `list` has (at most 65,536).
     pub fn new(list: L) -> Self {

@@ -1,2 +1,3 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tinybt_tests::fuzz_network::network(data));
+use tinybt_tests::fuzz_network::{look, network};
+libfuzzer_sys::fuzz_target!(|data: &[u8]| network(data, look(data)));

@@ -1,2 +1,3 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tinybt_tests::fuzz_laws::node(data));
+use tinybt_tests::fuzz_laws::Look;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tinybt_tests::fuzz_laws::node(data, Look::at(data)));

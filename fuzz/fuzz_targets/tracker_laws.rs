@@ -1,2 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| tinybt_tests::fuzz_trackers::tracker_laws(data));
+use tinybt_tests::fuzz_laws::Look;
+use tinybt_tests::fuzz_trackers::tracker_laws;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tracker_laws(data, Look::at(data)));

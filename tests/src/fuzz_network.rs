@@ -1,16 +1,17 @@
 //! A small network of real nodes in which a fuzzer chooses what goes wrong: losses, partitions,
 //! deaths, restarts, clocks that leap, boxes that bar, datagrams that nobody sent, commands.
 //!
-//! Whatever it chooses, nobody panics or fails to come to rest, every command ends once, and rows
+//! Most networks are small, and end when the faults do; one in [`DEAR`] is
+//! large and has time to recover.
+//! Whatever the fuzzer chooses, nobody panics or fails to come to rest, every command ends once, and rows
 //! stay within their bounds. When the faults are over and time has passed, lookups find whoever
 //! there is, and what was announced.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chacha20::ChaCha8Rng;
-use rand_core::SeedableRng;
 use tinybt_core::dht::item::Item;
 use tinybt_core::dht::node::SAVE_MAX;
 use tinybt_core::dht::{AskId, Config, Event, LookupId, Node, Port, Sought};
@@ -18,15 +19,21 @@ use tinybt_core::limits::K;
 use tinybt_core::wire::krpc::Question;
 use tinybt_core::{Buffer, Family, Id, Ignored, InfoHash, Instant, Machine, Transmit};
 
+use crate::fuzz_laws::{Look, is_one_in};
 use crate::net::{Link, Nat, Network};
-use crate::nodes::{TestNode, addr, id, tiny};
+use crate::nodes::{addr, id, tiny};
+use crate::population::{Dice, SimNode};
 
-/// How many nodes there are: mostly few, as the cost is their square.
+/// One network in so many is a large one.
+pub const DEAR: u64 = 64;
+/// How many nodes there are in a large one: mostly few, as the cost is their square.
 const COUNTS: [usize; 16] = [3, 4, 5, 6, 8, 10, 12, 3, 4, 5, 7, 9, 11, 3, 4, 6];
 /// Faults of one network at most.
 const FAULTS_MAX: usize = 48;
 /// For how long, in virtual time, faults are there.
 const TROUBLE_MAX: Duration = Duration::from_secs(1_200);
+/// The same in a small one.
+const TROUBLE_SMALL: Duration = Duration::from_secs(240);
 /// How long a network has to recover: the longest wait between two tries to get into it is ten
 /// minutes, a node not heard of is asked after fifteen, and all may be late by [`Host::BACK_MAX`].
 const RECOVERY: Duration = Duration::from_secs(1_200);
@@ -34,8 +41,9 @@ const RECOVERY: Duration = Duration::from_secs(1_200);
 const PATIENCE: Duration = Duration::from_secs(800);
 
 /// A node whose clock is not everybody's, and which remembers what it was sent last.
+#[derive(Clone)]
 struct Host {
-    node: TestNode,
+    node: SimNode,
     /// Microseconds that its clock is ahead.
     ahead: i64,
     /// Microseconds that it may still be set back.
@@ -105,6 +113,8 @@ struct Trouble<'a> {
     network: Network<Host>,
     config: Config,
     count: usize,
+    /// How long the faults last at most.
+    trouble: Duration,
     /// What was begun at which host, and whether it has ended.
     begun: BTreeMap<(usize, Begun), bool>,
     /// Restarts so far: every machine has a random device of its own.
@@ -112,22 +122,33 @@ struct Trouble<'a> {
     end: Instant,
 }
 
+/// How large a network is made for this input.
+pub fn look(data: &[u8]) -> Look {
+    if is_one_in(DEAR, data) { Look::Close } else { Look::Passing }
+}
+
 /// A whole network: the first byte says how many nodes it has and what kind, the rest what happens.
-pub fn network(data: &[u8]) {
+pub fn network(data: &[u8], look: Look) {
     let Some((first, bytes)) = data.split_first() else { return };
     let mut config =
         if first & 16 == 0 { Config::private(Family::V4) } else { Config::new(Family::V4) };
     config.paths = 1 + (first >> 6);
+    let count = COUNTS[usize::from(first & 15)];
+    let (count, trouble) = match look {
+        Look::Close => (count, TROUBLE_MAX),
+        Look::Passing => (2 + count / 5, TROUBLE_SMALL),
+    };
     let mut trouble = Trouble {
         bytes,
-        network: Network::new(u64::from(first & 15), Link::default()),
+        network: Network::new(0, Link::default()),
         config,
-        count: COUNTS[usize::from(first & 15)],
+        count,
+        trouble,
         begun: BTreeMap::new(),
         made: 0,
         end: Instant::EPOCH,
     };
-    trouble.begin();
+    trouble.begin(*first);
     for _ in 0..FAULTS_MAX {
         let Some(kind) = trouble.byte() else { break };
         trouble.fault(kind);
@@ -135,26 +156,39 @@ pub fn network(data: &[u8]) {
     }
     trouble.heal();
     trouble.all_ends();
-    if first & 32 != 0 {
+    if first & 32 != 0 && look == Look::Close {
         trouble.recovered();
     }
 }
 
 impl Trouble<'_> {
-    fn begin(&mut self) {
-        for index in 0..self.count {
-            let host = self.make(index);
-            self.network.add(addr(index), host);
+    /// A network in which nothing has gone wrong yet. They are all alike: the first of its kind is
+    /// made and kept, of the others each is a copy.
+    fn begin(&mut self, first: u8) {
+        thread_local! {
+            static BEGUN: RefCell<HashMap<(u8, usize), Network<Host>>> = RefCell::default();
         }
-        self.network.run_for(Duration::from_secs(2));
-        self.end = self.network.now() + TROUBLE_MAX;
+        let kind = (first & !32, self.count);
+        BEGUN.with_borrow_mut(|begun| {
+            let network = begun.entry(kind).or_insert_with(|| {
+                let mut network = Network::new(u64::from(first & 15), Link::default());
+                for index in 0..self.count {
+                    network.add(addr(index), self.make(index));
+                }
+                network.run_for(Duration::from_secs(2));
+                network
+            });
+            self.network = network.fork();
+        });
+        self.made = self.count as u64;
+        self.end = self.network.now() + self.trouble;
     }
 
     fn make(&mut self, index: usize) -> Host {
         self.made += 1;
         let mut config = self.config.clone();
         config.id = Some(id(7, self.made as usize));
-        let mut node = Node::new(config, tiny(), ChaCha8Rng::seed_from_u64(self.made));
+        let mut node = Node::new(config, tiny(), Dice::new(self.made));
         for source in 0..2 {
             if source != index {
                 node.add_source(addr(source));

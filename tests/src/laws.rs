@@ -2,9 +2,10 @@
 //!
 //! A machine is made twice from one seed: one is tried, its twin is spared the datagrams that the
 //! first ignored (Deafness). Whatever they do is compared, step by step. If they differ, all is
-//! tried again with a twin that is spared nothing (Replay).
+//! tried again with a twin that is spared nothing (Replay). A fuzzer, for which how many inputs it
+//! tries counts for more than what is seen of each, looks at most of them in [passing](glance).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +17,10 @@ use tinybt_core::{Buffer, Instant, Machine, Step, buffer};
 pub enum Op {
     /// A datagram arrives.
     Datagram(SocketAddr, Vec<u8>),
-    /// An answer arrives to one of the datagrams sent, in one of the subject's ways.
+    /// A question arrives, one of the subject's.
+    Query(SocketAddr, u8),
+    /// An answer arrives to one of the datagrams sent, in one of the subject's ways: now and then
+    /// from somebody else.
     Answer(usize, u8),
     /// Time passes.
     Advance(Duration),
@@ -33,6 +37,9 @@ pub trait Subject {
     /// The machine.
     type Machine: Machine<Event: Debug + PartialEq>;
 
+    /// What names a command: no two of one machine have the same.
+    type Name: Debug + PartialEq;
+
     /// The most datagrams that one input may lead to.
     const ROWS: usize;
 
@@ -40,17 +47,22 @@ pub trait Subject {
     fn make(&self) -> Self::Machine;
 
     /// Gives a command; returns a name for it if it was accepted.
-    fn command(&self, machine: &mut Self::Machine, now: Instant, which: u8) -> Option<String>;
+    fn command(&self, machine: &mut Self::Machine, now: Instant, which: u8) -> Option<Self::Name>;
 
     /// The command that an event ends.
-    fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<String>;
+    fn ends(&self, event: &<Self::Machine as Machine>::Event) -> Option<Self::Name>;
 
     /// The addresses that its sockets are bound to; none if it does not tell them apart.
     fn locals(&self) -> Vec<SocketAddr> {
         Vec::new()
     }
 
-    /// An answer to a datagram that the machine sent.
+    /// A question to the machine, if it is asked any.
+    fn query(&self, _way: u8) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// An answer to a datagram that the machine sent, or what follows on an answer.
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8>;
 }
 
@@ -83,13 +95,32 @@ pub fn check<S: Subject>(subject: &S, ops: &[Op]) -> Result<(), Broken> {
     }
 }
 
+/// The same for a fraction of the time: without a twin, so that Replay and Deafness are not looked
+/// at, at one instant before a deadline after something was done, and in strides to the end of the
+/// last command, by a driver that is late.
+///
+/// # Errors
+///
+/// The law that was broken. Composure breaks by panic.
+pub fn glance<S: Subject>(subject: &S, ops: &[Op]) -> Result<(), Broken> {
+    let mut trial = Trial::new(subject, None, "Replay");
+    trial.play(ops)?;
+    trial.mortality(|trial, round| {
+        let Some(at) = trial.deadline else { return Ok(()) };
+        // Each stride is twice as long as the one before, up to some minutes.
+        let stride = Duration::from_secs(1 << round.min(9));
+        trial.now = at.max(trial.now + stride);
+        trial.settle().map(drop)
+    })
+}
+
 /// Datagrams that may be answered: the last that were sent.
 const SENT_MAX: usize = 64;
 
 struct Trial<'a, S: Subject> {
     subject: &'a S,
     tried: S::Machine,
-    twin: S::Machine,
+    twin: Option<S::Machine>,
     /// The law that is broken where the two differ.
     law: &'static str,
     now: Instant,
@@ -99,15 +130,21 @@ struct Trial<'a, S: Subject> {
     sent: VecDeque<(Way, Vec<u8>)>,
     locals: Vec<SocketAddr>,
     /// Commands accepted, and how often each ended.
-    commands: BTreeMap<String, u32>,
+    commands: Vec<(S::Name, u32)>,
 }
 
 impl<'a, S: Subject> Trial<'a, S> {
     fn run(subject: &'a S, ops: &[Op], law: &'static str) -> Result<(), Broken> {
-        let mut trial = Self {
+        let mut trial = Self::new(subject, Some(subject.make()), law);
+        trial.play(ops)?;
+        trial.mortality(|trial, _| trial.punctuality())
+    }
+
+    fn new(subject: &'a S, twin: Option<S::Machine>, law: &'static str) -> Self {
+        Self {
             subject,
             tried: subject.make(),
-            twin: subject.make(),
+            twin,
             law,
             now: Instant::from_secs(1_000),
             deadline: None,
@@ -115,32 +152,35 @@ impl<'a, S: Subject> Trial<'a, S> {
             other: buffer(),
             sent: VecDeque::new(),
             locals: subject.locals(),
-            commands: BTreeMap::new(),
-        };
-        trial.settle()?;
-        for op in ops {
-            trial.apply(op)?;
+            commands: Vec::new(),
         }
-        trial.mortality()
+    }
+
+    fn play(&mut self, ops: &[Op]) -> Result<(), Broken> {
+        self.settle()?;
+        ops.iter().try_for_each(|op| self.apply(op))
     }
 
     fn apply(&mut self, op: &Op) -> Result<(), Broken> {
         match op {
             Op::Datagram(from, bytes) => {
-                // To any of its addresses, now and then one of the other family.
-                let locals = self.locals.iter();
-                let locals: Vec<_> =
-                    locals.filter(|local| local.is_ipv6() == from.is_ipv6()).collect();
-                let any = bytes.len() % (locals.len() + 1);
-                let local = locals.get(any).copied().or(self.locals.first()).copied();
+                let local = self.local(*from, bytes.len());
                 self.datagram((local, *from), bytes)?;
+            }
+            Op::Query(from, way) => {
+                let Some(bytes) = self.subject.query(*way) else { return Ok(()) };
+                let local = self.local(*from, usize::from(*way));
+                self.datagram((local, *from), &bytes)?;
             }
             Op::Answer(which, kind) => {
                 if self.sent.is_empty() {
                     return Ok(());
                 }
                 let (way, bytes) = &self.sent[which % self.sent.len()];
-                let (way, answer) = (*way, self.subject.answer(bytes, *kind));
+                let answer = self.subject.answer(bytes, *kind);
+                // Now and then from whom the next one went to.
+                let next = &self.sent[(which % self.sent.len() + 1) % self.sent.len()];
+                let way = if which / 32 % 8 == 7 { next.0 } else { *way };
                 self.datagram(way, &answer)?;
             }
             Op::Advance(time) => {
@@ -155,18 +195,30 @@ impl<'a, S: Subject> Trial<'a, S> {
             }
             Op::Command(which) => {
                 let named = self.subject.command(&mut self.tried, self.now, *which);
-                let again = self.subject.command(&mut self.twin, self.now, *which);
-                if named != again {
-                    return broken(self.law, format!("{named:?} and {again:?}"));
+                if let Some(twin) = &mut self.twin {
+                    let again = self.subject.command(twin, self.now, *which);
+                    if named != again {
+                        return broken(self.law, format!("{named:?} and {again:?}"));
+                    }
                 }
-                let twice = |name: &String| self.commands.insert(name.clone(), 0).is_some();
-                if let Some(name) = named.filter(twice) {
-                    return broken("Mortality", format!("{name} names two commands"));
+                if let Some(name) = named {
+                    if self.commands.iter().any(|(before, _)| *before == name) {
+                        return broken("Mortality", format!("{name:?} names two commands"));
+                    }
+                    self.commands.push((name, 0));
                 }
                 self.settle()?;
             }
         }
         Ok(())
+    }
+
+    /// Any of its addresses, now and then one of the other family.
+    fn local(&self, from: SocketAddr, which: usize) -> Option<SocketAddr> {
+        let is_near = |local: &&SocketAddr| local.is_ipv6() == from.is_ipv6();
+        let any = which % (self.locals.iter().filter(is_near).count() + 1);
+        let local = self.locals.iter().filter(is_near).nth(any);
+        local.or(self.locals.first()).copied()
     }
 
     fn datagram(&mut self, (local, from): Way, bytes: &[u8]) -> Result<(), Broken> {
@@ -176,8 +228,10 @@ impl<'a, S: Subject> Trial<'a, S> {
             None => machine.handle_datagram(now, from, bytes),
         };
         let taken = hand(&mut self.tried);
-        if taken.is_ok() || self.law == "Replay" {
-            let again = hand(&mut self.twin);
+        if let Some(twin) = &mut self.twin
+            && (taken.is_ok() || self.law == "Replay")
+        {
+            let again = hand(twin);
             if taken != again {
                 return broken(self.law, format!("{taken:?} and {again:?}"));
             }
@@ -191,9 +245,11 @@ impl<'a, S: Subject> Trial<'a, S> {
         let (now, mut sent, mut told) = (self.now, 0, 0);
         loop {
             let step = self.tried.step(now, &mut self.buffer);
-            let again = self.twin.step(now, &mut self.other);
-            if step != again {
-                return broken(self.law, format!("{step:?} and {again:?} at {now:?}"));
+            if let Some(twin) = &mut self.twin {
+                let again = twin.step(now, &mut self.other);
+                if step != again {
+                    return broken(self.law, format!("{step:?} and {again:?} at {now:?}"));
+                }
             }
             match step {
                 Step::Send(transmit) => {
@@ -220,14 +276,17 @@ impl<'a, S: Subject> Trial<'a, S> {
                 }
             }
         }
-        self.patience()?;
-        Ok(sent + told > 0)
+        let done = sent + told > 0;
+        if done || self.twin.is_some() {
+            self.patience()?;
+        }
+        Ok(done)
     }
 
     /// Keeps a datagram that was sent: it may be answered.
     fn note(&mut self, way: Way, len: usize) -> Result<(), Broken> {
         let (bytes, again) = (&self.buffer[..len], &self.other[..len]);
-        if bytes != again {
+        if self.twin.is_some() && bytes != again {
             return broken(self.law, format!("{bytes:?} and {again:?}"));
         }
         let oldest = if self.sent.len() < SENT_MAX { None } else { self.sent.pop_front() };
@@ -241,10 +300,12 @@ impl<'a, S: Subject> Trial<'a, S> {
     /// Counts the ends of commands.
     fn hear(&mut self, event: &<S::Machine as Machine>::Event) -> Result<(), Broken> {
         let Some(name) = self.subject.ends(event) else { return Ok(()) };
-        match self.commands.get_mut(&name) {
-            None => return broken("Mortality", format!("{name} was never begun")),
-            Some(count) if *count > 0 => return broken("Mortality", format!("{name} ends twice")),
-            Some(count) => *count += 1,
+        match self.commands.iter_mut().find(|(begun, _)| *begun == name) {
+            None => return broken("Mortality", format!("{name:?} was never begun")),
+            Some((_, count)) if *count > 0 => {
+                return broken("Mortality", format!("{name:?} ends twice"));
+            }
+            Some((_, count)) => *count += 1,
         }
         Ok(())
     }
@@ -253,10 +314,11 @@ impl<'a, S: Subject> Trial<'a, S> {
     fn patience(&mut self) -> Result<(), Broken> {
         let until = self.deadline.unwrap_or(self.now + Duration::from_secs(3_600));
         let (from, to) = (self.now.as_micros(), until.as_micros());
-        for at in [from, from + (to - from) / 2, to.saturating_sub(1).max(from)] {
-            let at = Instant::from_micros(at);
+        let instants = [to.saturating_sub(1).max(from), from + (to - from) / 2, from];
+        for at in &instants[..if self.twin.is_some() { 3 } else { 1 }] {
+            let at = Instant::from_micros(*at);
             // Both, as looking may be counted: whose turn it is to be asked first.
-            for machine in [&mut self.tried, &mut self.twin] {
+            for machine in [Some(&mut self.tried), self.twin.as_mut()].into_iter().flatten() {
                 match machine.step(at, &mut self.buffer) {
                     Step::Wait(deadline) if deadline == self.deadline => {}
                     step => {
@@ -279,17 +341,21 @@ impl<'a, S: Subject> Trial<'a, S> {
         Ok(())
     }
 
-    fn mortality(&mut self) -> Result<(), Broken> {
-        for _ in 0..5_000 {
-            if self.commands.values().all(|count| *count == 1) {
+    /// Every command ends, if time passes in rounds.
+    fn mortality(
+        &mut self,
+        mut pass: impl FnMut(&mut Self, u32) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        for round in 0..5_000 {
+            if self.commands.iter().all(|(_, count)| *count == 1) {
                 return Ok(());
             }
             if self.deadline.is_none() {
                 break;
             }
-            self.punctuality()?;
+            pass(self, round)?;
         }
-        let left: Vec<_> = self.commands.iter().filter(|(_, count)| **count == 0).collect();
+        let left: Vec<_> = self.commands.iter().filter(|(_, count)| *count == 0).collect();
         if left.is_empty() { Ok(()) } else { broken("Mortality", format!("{left:?} never end")) }
     }
 }

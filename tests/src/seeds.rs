@@ -15,7 +15,9 @@ use tinybt_core::wire::udp_tracker::{
 };
 use tinybt_core::{InfoHash, limits::DATAGRAM_MAX};
 
+use crate::fuzz_laws::{self, Look};
 use crate::tracker_subjects::announce;
+use crate::{fuzz_network, fuzz_trackers};
 
 /// A target: its name and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -29,13 +31,27 @@ pub const TARGETS: [Target; 14] = [
     ("bencode", crate::fuzz_wire::bencode),
     ("magnet", crate::fuzz_trackers::magnet),
     ("tiers", crate::fuzz_trackers::tiers),
-    ("tracker_laws", crate::fuzz_trackers::tracker_laws),
-    ("node_laws", crate::fuzz_laws::node),
-    ("crawl_laws", crate::fuzz_laws::crawler),
-    ("dual_laws", crate::fuzz_laws::dual),
-    ("homes_laws", crate::fuzz_laws::homes),
-    ("finder_laws", crate::fuzz_trackers::finder_laws),
-    ("network_laws", crate::fuzz_network::network),
+    ("tracker_laws", |data| fuzz_trackers::tracker_laws(data, Look::at(data))),
+    ("node_laws", |data| fuzz_laws::node(data, Look::at(data))),
+    ("crawl_laws", |data| fuzz_laws::crawler(data, Look::at(data))),
+    ("dual_laws", |data| fuzz_laws::dual(data, Look::at(data))),
+    ("homes_laws", |data| fuzz_laws::homes(data, Look::at(data))),
+    ("finder_laws", |data| fuzz_trackers::finder_laws(data, Look::at(data))),
+    ("network_laws", |data| fuzz_network::network(data, fuzz_network::look(data))),
+];
+
+/// A target that looks at most of its inputs in passing: its name and its body.
+pub type Looking = (&'static str, fn(&[u8], Look));
+
+/// Those of the targets, for whoever has the time to look closely.
+pub const LOOKING: [Looking; 7] = [
+    ("tracker_laws", fuzz_trackers::tracker_laws),
+    ("node_laws", fuzz_laws::node),
+    ("crawl_laws", fuzz_laws::crawler),
+    ("dual_laws", fuzz_laws::dual),
+    ("homes_laws", fuzz_laws::homes),
+    ("finder_laws", fuzz_trackers::finder_laws),
+    ("network_laws", fuzz_network::network),
 ];
 
 /// The longest seed: a vector that is longer is one of many like it.

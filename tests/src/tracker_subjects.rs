@@ -6,9 +6,10 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 use tinybt_core::announce::Counts;
-use tinybt_core::finder::{self, Presence, Wanted};
+use tinybt_core::dht::LookupId;
+use tinybt_core::finder::{self, Presence, ScrapeId, SearchId, Wanted};
 use tinybt_core::torrent::Torrent;
-use tinybt_core::tracker::udp::{Event, Heap, Patience, ServerId, UdpTrackers};
+use tinybt_core::tracker::udp::{Event, Heap, Patience, RequestId, ServerId, UdpTrackers};
 use tinybt_core::wire::udp_tracker::{Request, Response, Scraped, decode_request, encode_response};
 use tinybt_core::{Announce, Happening, InfoHash, Instant, Machine, PeerId};
 
@@ -70,13 +71,14 @@ pub fn answer(sent: &[u8], way: u8) -> Vec<u8> {
 
 impl Subject for TrackerSubject {
     type Machine = TestTrackers;
+    type Name = RequestId;
     const ROWS: usize = 3 + 8;
 
     fn make(&self) -> TestTrackers {
         trackers(3, 8).0
     }
 
-    fn command(&self, machine: &mut TestTrackers, _now: Instant, which: u8) -> Option<String> {
+    fn command(&self, machine: &mut TestTrackers, _now: Instant, which: u8) -> Option<RequestId> {
         // Made once more to have the names: the same from the same seed.
         static SERVERS: LazyLock<Vec<ServerId>> = LazyLock::new(|| trackers(3, 8).1);
         let server = SERVERS[usize::from(which) % 3];
@@ -84,12 +86,12 @@ impl Subject for TrackerSubject {
             0 => machine.scrape(server, &[InfoHash([which; 20]); 9], self.patience),
             _ => machine.announce(server, announce(which), self.patience),
         };
-        asked.ok().map(|id| format!("{id:?}"))
+        asked.ok()
     }
 
-    fn ends(&self, event: &<TestTrackers as Machine>::Event) -> Option<String> {
+    fn ends(&self, event: &<TestTrackers as Machine>::Event) -> Option<RequestId> {
         let event: &Event = event;
-        Some(format!("{:?}", event.request()))
+        Some(event.request())
     }
 
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {
@@ -104,8 +106,20 @@ pub const SHORT: Patience = Patience { first: Duration::from_secs(1), repeats: 2
 #[derive(Clone, Copy, Debug)]
 pub struct FinderSubject;
 
+/// What names a command of a finder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinderName {
+    /// A search.
+    Search(SearchId),
+    /// A scrape.
+    Scrape(ScrapeId),
+    /// A lookup of its DHT.
+    Lookup(LookupId),
+}
+
 impl Subject for FinderSubject {
     type Machine = TestFinder;
+    type Name = FinderName;
     // Nodes, and requests with their servers.
     const ROWS: usize = 64 + 8 + 2 + 16 + 32;
 
@@ -115,59 +129,59 @@ impl Subject for FinderSubject {
         finder
     }
 
-    fn command(&self, finder: &mut TestFinder, now: Instant, which: u8) -> Option<String> {
+    fn command(&self, finder: &mut TestFinder, now: Instant, which: u8) -> Option<FinderName> {
+        static URLS: LazyLock<[String; 5]> = LazyLock::new(|| {
+            [
+                format!("udp://{}/a", addr(1)),
+                format!("udp://{}", addr(2)),
+                "udp://name:1".to_owned(),
+                "http://web/announce".to_owned(),
+                "nonsense".to_owned(),
+            ]
+        });
         let info_hash = InfoHash([which; 20]);
-        let urls = [
-            format!("udp://{}/a", addr(1)),
-            format!("udp://{}", addr(2)),
-            "udp://name:1".to_owned(),
-            "http://web/announce".to_owned(),
-            "nonsense".to_owned(),
-        ];
-        let count = usize::from(which / 8) % (urls.len() + 1);
-        let tiers = urls[..count].chunks(2).map(<[String]>::to_vec).collect();
-        let torrent = Torrent {
-            tiers,
+        let count = usize::from(which / 8) % (URLS.len() + 1);
+        let torrent = || Torrent {
+            tiers: URLS[..count].chunks(2).map(<[String]>::to_vec).collect(),
             private: which.is_multiple_of(5),
             peers: vec![addr(5)],
             ..Torrent::new(info_hash)
         };
         match which % 8 {
-            0..=3 => {
-                let id = finder.search(now, Wanted::peers_of(torrent));
-                Some(format!("{id:?}"))
-            }
+            0..=3 => Some(FinderName::Search(finder.search(now, Wanted::peers_of(torrent())))),
             4 => {
-                let wanted = Wanted::announce(torrent, Presence::new(80));
-                let wanted = Wanted { keep: false, ..wanted };
-                Some(format!("{:?}", finder.search(now, wanted)))
+                let wanted = Wanted::announce(torrent(), Presence::new(80));
+                Some(FinderName::Search(finder.search(now, Wanted { keep: false, ..wanted })))
             }
             5 => {
-                let id = finder.search(now, Wanted::announce(torrent, Presence::new(80)));
+                let id = finder.search(now, Wanted::announce(torrent(), Presence::new(80)));
                 finder.stop(now, id);
-                Some(format!("{id:?}"))
+                Some(FinderName::Search(id))
             }
             6 => {
-                let scrape = finder.scrape(now, &urls[count.min(3)], &[info_hash; 100], SHORT);
-                scrape.ok().map(|id| format!("{id:?}"))
+                let scrape = finder.scrape(now, &URLS[count.min(3)], &[info_hash; 100], SHORT);
+                scrape.ok().map(FinderName::Scrape)
             }
-            _ => finder
-                .dht
-                .get_peers(now, info_hash)
-                .ok()
-                .and_then(|pair| pair.iter().next().map(|id| format!("{id:?}"))),
+            _ => {
+                let lookups = finder.dht.get_peers(now, info_hash).ok()?;
+                lookups.iter().next().map(FinderName::Lookup)
+            }
         }
     }
 
-    fn ends(&self, event: &finder::Event) -> Option<String> {
+    fn ends(&self, event: &finder::Event) -> Option<FinderName> {
         match event {
-            finder::Event::Finished { search } => Some(format!("{search:?}")),
-            finder::Event::ScrapeFinished { scrape, .. } => Some(format!("{scrape:?}")),
+            finder::Event::Finished { search } => Some(FinderName::Search(*search)),
+            finder::Event::ScrapeFinished { scrape, .. } => Some(FinderName::Scrape(*scrape)),
             finder::Event::Dht(tinybt_core::dht::Event::Finished { lookup, .. }) => {
-                Some(format!("{lookup:?}"))
+                Some(FinderName::Lookup(*lookup))
             }
             _ => None,
         }
+    }
+
+    fn query(&self, way: u8) -> Option<Vec<u8>> {
+        Some(crate::subjects::query(way))
     }
 
     fn answer(&self, sent: &[u8], way: u8) -> Vec<u8> {

@@ -24,7 +24,7 @@ pub struct Source {
 ///
 /// Bounded: rows in sets of four, chosen by a keyed hash; the one in a set that has used least
 /// gives way, so no flood of addresses wins anybody a fresh budget but those that used little.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sources<L: List<Source>> {
     rows: L,
     terms: Option<Terms>,

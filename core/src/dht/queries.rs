@@ -55,20 +55,26 @@ pub enum Late {
 }
 
 impl Late {
-    /// What comes next, and when; `None`: nothing but the end.
-    fn next(self, round_trips: &RoundTrips, patience: Patience) -> Option<(Self, Duration)> {
-        let (next, share, quarters) = match self {
-            Late::No => (Late::Due, 600, 4),
-            Late::Due => (Late::Slow, 860, 4),
-            Late::Slow => (Late::Very, 950, 4),
-            Late::Very => (Late::Long, 990, 7),
-            Late::Long => (Late::Hopeless, 990, 10),
-            Late::Hopeless => return None,
-        };
+    /// What comes next: when so many of a thousand answers would have come, and so many quarters of
+    /// that time have passed. `None`: nothing but the end.
+    fn next(self) -> Option<(Self, u32, u32)> {
+        match self {
+            Late::No => Some((Late::Due, 600, 4)),
+            Late::Due => Some((Late::Slow, 860, 4)),
+            Late::Slow => Some((Late::Very, 950, 4)),
+            Late::Very => Some((Late::Long, 990, 7)),
+            Late::Long => Some((Late::Hopeless, 990, 10)),
+            Late::Hopeless => None,
+        }
+    }
+
+    /// How long after the question what comes next does.
+    fn time(self, round_trips: &RoundTrips, patience: Patience) -> Option<Duration> {
+        let (_, share, quarters) = self.next()?;
         // The least time counts as often as a round trip: among neighbours, where it is longer than
         // any, there would be no time for a second question.
         let time = round_trips.micros(share).max(micros(patience.min)).saturating_mul(quarters) / 4;
-        Some((next, duration(time).min(patience.max)))
+        Some(duration(time).min(patience.max))
     }
 }
 
@@ -91,7 +97,7 @@ pub struct Patience {
 }
 
 /// The questions in flight, and what their answers taught about round trips.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Queries<A, L: List<InFlight<A>>> {
     rows: L,
     patience: Patience,
@@ -156,7 +162,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         let hard = match alone {
             true => max,
             // It is let go of when the last soft deadline has passed.
-            false => Late::Long.next(&self.round_trips, self.patience).map_or(max, |(_, at)| at),
+            false => Late::Long.time(&self.round_trips, self.patience).unwrap_or(max),
         };
         let mut row = InFlight {
             transaction,
@@ -212,7 +218,7 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         if row.next > now {
             return None;
         }
-        let Some((late, _)) = row.late.next(&self.round_trips, self.patience) else {
+        let Some((late, ..)) = row.late.next() else {
             return self.rows.swap_remove(index).map(Lapse::Silent);
         };
         row.late = late;
@@ -222,8 +228,8 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
 
     /// When the next deadline of a question is.
     fn next(row: &InFlight<A>, round_trips: &RoundTrips, patience: Patience) -> Instant {
-        match row.late.next(round_trips, patience) {
-            Some((_, time)) => (row.sent + time).min(row.hard),
+        match row.late.time(round_trips, patience) {
+            Some(time) => (row.sent + time).min(row.hard),
             None => row.hard,
         }
     }

@@ -19,7 +19,7 @@ pub struct Shun {
 }
 
 /// The addresses that are left alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shunned<L: List<Shun>> {
     rows: L,
 }

@@ -36,6 +36,14 @@ impl<M> Host<M> {
         Self { machine, addr, alive: true, side: 0, ahead: 0, more: None }
     }
 
+    pub(super) fn fork(&self) -> Self
+    where
+        M: Clone,
+    {
+        assert!(self.more.is_none(), "{} is not alone with its machine", self.addr);
+        Self { machine: self.machine.clone(), more: None, ..*self }
+    }
+
     pub(super) fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }

@@ -133,6 +133,32 @@ impl<M: Machine> Network<M> {
         }
     }
 
+    /// Another network that goes on from here on its own: with the same machines, and with links as
+    /// random as those of a network that begins. Nothing may stand before a host, and nobody watches.
+    ///
+    /// # Panics
+    ///
+    /// If something stands before a host.
+    pub fn fork(&self) -> Self
+    where
+        M: Clone,
+        M::Event: Clone,
+    {
+        Self {
+            random: ChaCha8Rng::seed_from_u64(self.seed),
+            link: self.link.clone(),
+            hosts: self.hosts.iter().map(|host| Some(Box::new(host.as_ref()?.fork()))).collect(),
+            free: self.free.clone(),
+            index: self.index.clone(),
+            behind: self.behind.clone(),
+            cut: self.cut.clone(),
+            queue: self.queue.clone(),
+            events: self.events.clone(),
+            watch: None,
+            ..*self
+        }
+    }
+
     /// Looks at every event when it is told.
     pub fn watch(&mut self, watch: impl FnMut(Instant, SocketAddr, &mut M, &M::Event) + 'static) {
         self.watch = Some(Box::new(watch));

@@ -29,7 +29,7 @@ pub(super) enum Next {
 }
 
 /// Datagrams and deadlines.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     order: BinaryHeap<Reverse<(Instant, u64, u32)>>,
     waiting: Vec<Option<Datagram>>,
@@ -97,7 +97,7 @@ impl Queue {
 }
 
 /// One deadline a host, in a heap of four children a place that knows where each host's is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Timers {
     heap: Vec<(Instant, u32)>,
     /// By host: its place in the heap.

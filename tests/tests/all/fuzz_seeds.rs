@@ -6,8 +6,9 @@ use std::path::Path;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use tinybt_tests::fuzz_laws::Look;
 use tinybt_tests::fuzz_network;
-use tinybt_tests::seeds::TARGETS;
+use tinybt_tests::seeds::{LOOKING, TARGETS};
 
 fn committed(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
@@ -24,6 +25,15 @@ fn every_seed_of_every_target_passes() {
         let seeds = committed(target);
         assert!(!seeds.is_empty(), "{target}");
         seeds.iter().for_each(|seed| body(seed));
+    }
+}
+
+#[test]
+fn every_seed_passes_both_looks() {
+    for (target, body) in LOOKING {
+        for seed in committed(target) {
+            [Look::Close, Look::Passing].into_iter().for_each(|look| body(&seed, look));
+        }
     }
 }
 
@@ -54,7 +64,8 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        fuzz_network::network(&bytes);
-        fuzz_network::network(&[&[first | 32], &faults[..]].concat());
+        fuzz_network::network(&bytes, Look::Close);
+        fuzz_network::network(&bytes, Look::Passing);
+        fuzz_network::network(&[&[first | 32], &faults[..]].concat(), Look::Close);
     }
 }

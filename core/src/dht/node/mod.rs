@@ -66,6 +66,10 @@ use crate::wire::krpc::Question;
 /// A node of the Mainline DHT, for one address family.
 ///
 /// Implements [`Machine`]; see there for the loop that drives it.
+///
+/// A simulation may copy one whose randomness can be copied. Both draw the same numbers from then on,
+/// tokens and transactions included: a real network must never see more than one of them.
+#[derive(Clone)]
 pub struct Node<S: Storage, R: CryptoRng> {
     config: Config,
     /// Which of the nodes of a machine it is.

@@ -47,6 +47,7 @@ pub(crate) enum Told {
 }
 
 /// A single question of the application, later its answer.
+#[derive(Clone)]
 pub struct AskRow {
     pub(crate) to: SocketAddr,
     pub(crate) state: AskState,
@@ -132,6 +133,7 @@ impl AskRow {
 }
 
 /// A reply to be sent: whom to, and what to make it from when it is sent.
+#[derive(Clone)]
 pub struct ReplyRow {
     pub(crate) to: SocketAddr,
     pub(crate) transaction: Vec<u8, TRANSACTION_MAX, u8>,
@@ -158,6 +160,7 @@ pub(crate) enum ReplyKind {
 }
 
 /// A query of a foreign method, later the application's answer.
+#[derive(Clone)]
 pub struct QuestionRow {
     pub(crate) from: SocketAddr,
     pub(crate) transaction: Vec<u8, TRANSACTION_MAX, u8>,

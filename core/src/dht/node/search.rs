@@ -46,6 +46,7 @@ impl Goal {
 }
 
 /// What a lookup gathers, in a list of bytes of the storage's choice.
+#[derive(Clone)]
 pub(crate) enum Gathered<L: List<u8>> {
     Peers(Found<L>),
     Filters(Scraped<L>),
@@ -59,6 +60,7 @@ pub(crate) enum News {
 }
 
 /// A lookup with what it has found and how it went.
+#[derive(Clone)]
 pub struct SearchRow<S: Storage> {
     pub(crate) lookup: Lookup,
     pub(crate) goal: Goal,

@@ -47,7 +47,7 @@ const BITS: usize = 160;
 /// // It is asked whether it is still there when nothing was heard of it for 15 minutes.
 /// assert_eq!(table.deadline(), Some(now + Duration::from_secs(15 * 60)));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table<L, A = SocketAddr, E = Entries<A>, R = Reserves<A>>
 where
     L: List<Bucket<A, E, R>>,

@@ -21,10 +21,10 @@ use crate::time::Instant;
 
 /// The default routing table for one family, on the heap: a node takes 33 bytes if it is of IPv4, 45
 /// of IPv6. Others are not let in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Packed(ByFamily);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum ByFamily {
     V4(Filling<6>),
     V6(Filling<18>),
