@@ -43,7 +43,7 @@ use crate::dht::size::{Census, NetworkSize};
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
 use crate::limits::HOMES_PREFIX_MAX;
-use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
+use crate::machine::{self, Buffer, Ignored, Machine, Step, Transmit, earliest};
 use crate::time::Instant;
 use crate::wire::krpc::{Message, Question};
 
@@ -614,5 +614,22 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
         let sooner = |next, home: &Home<S, R>| earliest(next, home.poll_timeout());
         let next = self.v4.iter().fold(None, sooner);
         self.v6.iter().fold(next, sooner)
+    }
+
+    fn step(&mut self, now: Instant, buffer: &mut Buffer) -> Step<Event> {
+        if !self.homes().all(|home| home.is_calm(now)) {
+            return machine::step(self, now, buffer);
+        }
+        // Of a server, nearly every step is one of these.
+        let (count, first) = self.circle();
+        let mut place = first;
+        for _ in 0..count {
+            if let Some(sent) = self.transmit(now, place, buffer) {
+                self.turn = next(place, count);
+                return Step::Send(sent);
+            }
+            place = next(place, count);
+        }
+        Step::Wait(self.poll_timeout())
     }
 }

@@ -87,9 +87,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
         let family = self.config.family;
         // Where none are kept, nothing of this is left.
-        let item = if self.items.keeps() { respond::judge_item(query, family) } else { None };
-        let verdict =
-            item.unwrap_or_else(|| respond::judge(query, from, family, S::Peers::SCRAPES));
+        let verdict = match query.method {
+            b"get" | b"put" if self.items.keeps() => respond::judge_item(query, family),
+            _ => respond::judge(query, from, family, S::Peers::SCRAPES),
+        };
         self.sources.spend(now, seat);
         self.count_query(query.method);
 
