@@ -179,7 +179,9 @@ impl Many {
     /// be more.
     fn turn(&mut self, answer: impl Fn(usize) -> usize) -> bool {
         for _ in 0..TURN / BATCH {
-            let Ok(may_have_more) = self.inbox.fill(&self.socket, &self.local) else { return false };
+            let Ok(may_have_more) = self.inbox.fill(&self.socket, &self.local) else {
+                return false;
+            };
             while let Some((from, datagram)) = self.inbox.pop() {
                 let len = datagram.len();
                 self.outbox.place()[..len].copy_from_slice(datagram);

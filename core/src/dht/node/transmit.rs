@@ -11,7 +11,7 @@ use crate::dht::items::ItemStore;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
 use crate::dht::node::replies::AskedForPeers;
-use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
+use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind, ReplyRow};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
 use crate::dht::stats::Health;
@@ -23,7 +23,7 @@ use crate::list::List;
 use crate::machine::{Buffer, Transmit};
 use crate::rows::Handle;
 use crate::time::Instant;
-use crate::wire::krpc::{self, Answer, Envelope, Question, Want};
+use crate::wire::krpc::{self, Answer, EncodeError, Envelope, Question, Want};
 
 /// How long a node that never answered is remembered.
 const SILENT_FOR: Duration = Duration::from_secs(300);
@@ -165,44 +165,67 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         buffer: &mut Buffer,
         other: Option<&S::Table>,
     ) -> Option<Transmit> {
-        while let Some(reply) = self.replies.swap_remove(0) {
-            let room = usize::from(reply.room).min(ITEM_REPLY_MAX);
-            let Some(bytes) = buffer.get_mut(..room) else { continue };
-            let envelope = Envelope {
-                transaction: &reply.transaction,
-                version: self.config.version,
-                read_only: false,
-                external: Some(reply.to),
-            };
-            let id = self.id;
+        while let Some(reply) = self.replies.last() {
+            let (to, room) = (reply.to, usize::from(reply.room).min(ITEM_REPLY_MAX));
+            let bytes = buffer.get_mut(..room).unwrap_or_default();
+            let envelope = self.around(reply);
+            // Read where it stands: to move what was just written, in other pieces, is to wait.
             let written = match reply.kind {
                 ReplyKind::Id => {
-                    krpc::encode_response(bytes, &envelope, &Answer { id, ..Answer::default() })
+                    let answer = Answer { id: self.id, ..Answer::default() };
+                    krpc::encode_response(bytes, &envelope, &answer)
                 }
                 ReplyKind::Nodes { target, want } => {
                     self.write_nodes(now, bytes, &envelope, target, want, other)
-                }
-                ReplyKind::Peers { info_hash, want, no_seed, scrape } => {
-                    let asked = AskedForPeers { from: reply.to.ip(), info_hash, no_seed, scrape };
-                    self.write_peers(now, bytes, &envelope, &asked, want, other)
-                }
-                ReplyKind::Samples { target, want } => {
-                    self.write_samples(now, bytes, &envelope, target, want, other)
-                }
-                ReplyKind::Item { .. } if !self.items.keeps() => continue,
-                ReplyKind::Item { target, want, seq } => {
-                    self.write_item(now, bytes, &envelope, reply.to, target, want, seq, other)
                 }
                 ReplyKind::Error { code, text } => {
                     self.stats.errors_out += 1;
                     krpc::encode_error(bytes, &envelope, code, text.as_bytes())
                 }
+                _ => {
+                    let reply = reply.clone();
+                    self.write_stored(now, bytes, &reply, other)
+                }
             };
+            self.replies.pop();
             if let Ok(len) = written {
-                return Some(Transmit::new(reply.to, len));
+                return Some(Transmit::new(to, len));
             }
         }
         None
+    }
+
+    /// What is answered out of the stores.
+    fn write_stored(
+        &mut self,
+        now: Instant,
+        bytes: &mut [u8],
+        reply: &ReplyRow,
+        other: Option<&S::Table>,
+    ) -> Result<usize, EncodeError> {
+        let envelope = self.around(reply);
+        match reply.kind {
+            ReplyKind::Peers { info_hash, want, no_seed, scrape } => {
+                let asked = AskedForPeers { from: reply.to.ip(), info_hash, no_seed, scrape };
+                self.write_peers(now, bytes, &envelope, &asked, want, other)
+            }
+            ReplyKind::Samples { target, want } => {
+                self.write_samples(now, bytes, &envelope, target, want, other)
+            }
+            ReplyKind::Item { target, want, seq } if self.items.keeps() => {
+                self.write_item(now, bytes, &envelope, reply.to, target, want, seq, other)
+            }
+            _ => Err(EncodeError::NoRoom),
+        }
+    }
+
+    fn around<'a>(&self, reply: &'a ReplyRow) -> Envelope<'a> {
+        Envelope {
+            transaction: &reply.transaction,
+            version: self.config.version,
+            read_only: false,
+            external: Some(reply.to),
+        }
     }
 
     /// What the application answered to foreign methods.

@@ -16,10 +16,8 @@ use crate::id::Id;
 use crate::list::List;
 
 /// What stands in a place until there is somebody.
-const NOBODY: Contact = Contact {
-    id: Id([0; 20]),
-    addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
-};
+const NOBODY: Contact =
+    Contact { id: Id([0; 20]), addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)) };
 
 /// The nearest entries met so far, the first 64 bits of each one's distance beside it.
 pub(super) struct Nearest<'a, A, const N: usize> {
@@ -70,7 +68,9 @@ impl<'a, A: Address, const N: usize> Nearest<'a, A, N> {
         let key = self.head ^ head(entry.id);
         if self.found.is_full() {
             match self.found.last() {
-                Some(last) if self.found.len() > start && is_nearer(self.target, (key, entry), *last) => {
+                Some(last)
+                    if self.found.len() > start && is_nearer(self.target, (key, entry), *last) =>
+                {
                     self.found.pop()
                 }
                 _ => return,
