@@ -617,18 +617,23 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
     }
 
     fn step(&mut self, now: Instant, buffer: &mut Buffer) -> Step<Event> {
-        if !self.homes().all(|home| home.is_calm(now)) {
+        let (mut is_calm, mut has_replies) = (true, false);
+        for home in self.homes() {
+            is_calm &= home.is_calm(now);
+            has_replies |= home.node().has_replies();
+        }
+        if !is_calm {
             return machine::step(self, now, buffer);
         }
         // Of a server, nearly every step is one of these.
-        let (count, first) = self.circle();
-        let mut place = first;
-        for _ in 0..count {
-            if let Some(sent) = self.transmit(now, place, buffer) {
-                self.turn = next(place, count);
+        let (count, mut place) = self.circle();
+        for _ in 0..if has_replies { count } else { 0 } {
+            let sent = self.transmit(now, place, buffer);
+            place = next(place, count);
+            if let Some(sent) = sent {
+                self.turn = place;
                 return Step::Send(sent);
             }
-            place = next(place, count);
         }
         Step::Wait(self.poll_timeout())
     }

@@ -113,17 +113,17 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
     let mut top = Top::default();
     loop {
         // Nearly every key is a letter, and nearly every value a short string.
-        let place = match reader.string_of::<1>(b"1:") {
-            Some(b"q") => &mut top.method,
-            Some(b"t") => &mut top.transaction,
-            Some(b"v") => &mut top.version,
-            Some(b"y") => &mut top.kind,
-            Some(&[key @ (b'a' | b'r')]) if top.fields_of == 0 => {
+        let place = match reader.letter() {
+            Some(b'q') => &mut top.method,
+            Some(b't') => &mut top.transaction,
+            Some(b'v') => &mut top.version,
+            Some(b'y') => &mut top.kind,
+            Some(key @ (b'a' | b'r')) if top.fields_of == 0 => {
                 top.fields_of = key;
                 top.fields.read(&mut reader)?;
                 continue;
             }
-            Some(&[letter]) => {
+            Some(letter) => {
                 top.read_other(letter, &mut reader)?;
                 continue;
             }
