@@ -130,7 +130,6 @@ impl AskRow {
 }
 
 /// A reply to be sent: whom to, and what to make it from when it is sent.
-#[derive(Clone)]
 pub struct ReplyRow {
     pub(crate) to: SocketAddr,
     pub(crate) transaction: Vec<u8, TRANSACTION_MAX, u8>,

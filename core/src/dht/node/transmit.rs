@@ -10,8 +10,8 @@ use crate::dht::event::{End, Event, Outcome};
 use crate::dht::items::ItemStore;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
-use crate::dht::node::replies::AskedForPeers;
-use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind, ReplyRow};
+use crate::dht::node::replies::{AskedForPeers, around};
+use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
 use crate::dht::stats::Health;
@@ -168,23 +168,30 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         while let Some(reply) = self.replies.last() {
             let (to, room) = (reply.to, usize::from(reply.room).min(ITEM_REPLY_MAX));
             let bytes = buffer.get_mut(..room).unwrap_or_default();
-            let envelope = self.around(reply);
             // Read where it stands: to move what was just written, in other pieces, is to wait.
             let written = match reply.kind {
                 ReplyKind::Id => {
                     let answer = Answer { id: self.id, ..Answer::default() };
-                    krpc::encode_response(bytes, &envelope, &answer)
+                    krpc::encode_response(bytes, &around(&self.config, &self.replies), &answer)
                 }
                 ReplyKind::Nodes { target, want } => {
-                    self.write_nodes(now, bytes, &envelope, target, want, other)
+                    self.write_nodes(now, bytes, target, want, other)
                 }
+                ReplyKind::Peers { info_hash, want, no_seed, scrape } => {
+                    let asked = AskedForPeers { from: to.ip(), info_hash, no_seed, scrape };
+                    self.write_peers(now, bytes, &asked, want, other)
+                }
+                ReplyKind::Samples { target, want } => {
+                    self.write_samples(now, bytes, target, want, other)
+                }
+                ReplyKind::Item { target, want, seq } if self.items.keeps() => {
+                    self.write_item(now, bytes, to, target, want, seq, other)
+                }
+                ReplyKind::Item { .. } => Err(EncodeError::NoRoom),
                 ReplyKind::Error { code, text } => {
                     self.stats.errors_out += 1;
+                    let envelope = around(&self.config, &self.replies);
                     krpc::encode_error(bytes, &envelope, code, text.as_bytes())
-                }
-                _ => {
-                    let reply = reply.clone();
-                    self.write_stored(now, bytes, &reply, other)
                 }
             };
             self.replies.pop();
@@ -193,39 +200,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
         }
         None
-    }
-
-    /// What is answered out of the stores.
-    fn write_stored(
-        &mut self,
-        now: Instant,
-        bytes: &mut [u8],
-        reply: &ReplyRow,
-        other: Option<&S::Table>,
-    ) -> Result<usize, EncodeError> {
-        let envelope = self.around(reply);
-        match reply.kind {
-            ReplyKind::Peers { info_hash, want, no_seed, scrape } => {
-                let asked = AskedForPeers { from: reply.to.ip(), info_hash, no_seed, scrape };
-                self.write_peers(now, bytes, &envelope, &asked, want, other)
-            }
-            ReplyKind::Samples { target, want } => {
-                self.write_samples(now, bytes, &envelope, target, want, other)
-            }
-            ReplyKind::Item { target, want, seq } if self.items.keeps() => {
-                self.write_item(now, bytes, &envelope, reply.to, target, want, seq, other)
-            }
-            _ => Err(EncodeError::NoRoom),
-        }
-    }
-
-    fn around<'a>(&self, reply: &'a ReplyRow) -> Envelope<'a> {
-        Envelope {
-            transaction: &reply.transaction,
-            version: self.config.version,
-            read_only: false,
-            external: Some(reply.to),
-        }
     }
 
     /// What the application answered to foreign methods.
