@@ -193,22 +193,23 @@ impl<'a> Top<'a> {
     }
 
     #[inline(always)]
-    fn message(&self) -> Result<Message<'a>, DecodeError> {
+    fn message(&mut self) -> Result<Message<'a>, DecodeError> {
         let transaction = match self.transaction {
             Some(transaction) if transaction.len() <= TRANSACTION_MAX => transaction,
             _ => return Err(DecodeError::Transaction),
         };
         let body = match self.kind {
             Some(b"q") => {
-                let (method, fields) = (self.method.unwrap_or_default(), self.fields(b'a'));
-                Body::Query(Query { method, raw: fields.raw, fields })
+                self.turn_to(b'a');
+                let method = self.method.unwrap_or_default();
+                Body::Query(Query { method, raw: self.fields.raw, fields: self.fields })
             }
             Some(b"r") => {
-                let fields = self.fields(b'r');
-                if fields.raw.is_empty() {
+                self.turn_to(b'r');
+                if self.fields.raw.is_empty() {
                     return Err(DecodeError::Response);
                 }
-                Body::Response(Response { raw: fields.raw, fields })
+                Body::Response(Response { raw: self.fields.raw, fields: self.fields })
             }
             Some(b"e") => Body::Error(error_reply(self.error)?),
             _ => return Err(DecodeError::Kind),
@@ -228,10 +229,12 @@ impl<'a> Top<'a> {
         self.fields_of != of && self.has_other
     }
 
-    /// The members of `a` or `r`; none if it is missing or no dictionary.
+    /// Has the members of `a` or `r`; none if it is missing or no dictionary.
     #[inline(always)]
-    fn fields(&self, of: u8) -> Fields<'a> {
-        if self.fields_of == of { self.fields } else { Fields::default() }
+    fn turn_to(&mut self, of: u8) {
+        if self.fields_of != of {
+            self.fields = Fields::default();
+        }
     }
 }
 
