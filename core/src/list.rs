@@ -21,6 +21,9 @@ pub trait List<T>: DerefMut<Target = [T]> {
     /// Takes the item at `index` out, the last one takes its place; `None` past the end.
     fn swap_remove(&mut self, index: usize) -> Option<T>;
 
+    /// Takes the last item out.
+    fn pop(&mut self) -> Option<T>;
+
     /// Takes the item at `index` out, those behind it close up; `None` past the end.
     fn remove(&mut self, index: usize) -> Option<T> {
         let last = self.len().checked_sub(1).filter(|last| index <= *last)?;
@@ -70,6 +73,11 @@ impl<T, L: heapless::LenType, const N: usize> List<T> for heapless::Vec<T, N, L>
 
     fn swap_remove(&mut self, index: usize) -> Option<T> {
         (index < self.len()).then(|| heapless::Vec::swap_remove(self, index))
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        heapless::Vec::pop(self)
     }
 
     fn remove(&mut self, index: usize) -> Option<T> {
@@ -162,6 +170,11 @@ mod on_the_heap {
             (index < self.items.len()).then(|| self.items.swap_remove(index))
         }
 
+        #[inline]
+        fn pop(&mut self) -> Option<T> {
+            self.items.pop()
+        }
+
         fn remove(&mut self, index: usize) -> Option<T> {
             (index < self.items.len()).then(|| self.items.remove(index))
         }
@@ -221,6 +234,10 @@ mod on_the_heap {
 
         fn swap_remove(&mut self, index: usize) -> Option<T> {
             (index < self.0.len()).then(|| self.0.swap_remove(index))
+        }
+
+        fn pop(&mut self) -> Option<T> {
+            self.0.pop()
         }
 
         fn remove(&mut self, index: usize) -> Option<T> {

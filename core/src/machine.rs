@@ -107,17 +107,26 @@ pub trait Machine {
 
     /// One step of a drain: the next event, else the next datagram, else how long to wait.
     fn step(&mut self, now: Instant, buffer: &mut Buffer) -> Step<Self::Event> {
-        if let Some(event) = self.poll_event() {
-            return Step::Event(event);
-        }
-        if let Some(transmit) = self.poll_transmit(now, buffer) {
-            return Step::Send(transmit);
-        }
-        // Time passing can itself make an event: poll_transmit is the door it comes in by.
-        match self.poll_event() {
-            Some(event) => Step::Event(event),
-            None => Step::Wait(self.poll_timeout()),
-        }
+        step(self, now, buffer)
+    }
+}
+
+/// [`Machine::step`], for those who do better at times.
+pub(crate) fn step<M: Machine + ?Sized>(
+    machine: &mut M,
+    now: Instant,
+    buffer: &mut Buffer,
+) -> Step<M::Event> {
+    if let Some(event) = machine.poll_event() {
+        return Step::Event(event);
+    }
+    if let Some(transmit) = machine.poll_transmit(now, buffer) {
+        return Step::Send(transmit);
+    }
+    // Time passing can itself make an event: poll_transmit is the door it comes in by.
+    match machine.poll_event() {
+        Some(event) => Step::Event(event),
+        None => Step::Wait(machine.poll_timeout()),
     }
 }
 

@@ -99,13 +99,14 @@ impl<M: Machine> Driver<M> {
     /// the internet they are no news.
     pub fn turn(&mut self, mut tell: impl FnMut(&mut M, Instant, M::Event)) -> io::Result<()> {
         let mut is_told = false;
-        let deadline = self.drain(self.now(), &mut |machine, now, event| {
+        let now = self.now();
+        let deadline = self.drain(now, &mut |machine, now, event| {
             is_told = true;
             tell(machine, now, event);
         });
         let timeout = match deadline {
             _ if is_told || self.pump.is_ready() => Some(Duration::ZERO),
-            deadline => deadline.map(|at| at.since(self.now())),
+            deadline => deadline.map(|at| at.since(now)),
         };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),

@@ -154,40 +154,88 @@ pub fn echo(stop: Arc<AtomicBool>, style: Style, len: Arc<AtomicUsize>) -> Targe
             });
         }
         Style::Batched => {
-            let local = socket.local_addr().unwrap();
-            let (mut inbox, mut outbox) = (Inbox::new([&socket]), Outbox::new([&socket]));
-            wait_and(&socket, &stop, || {
-                for _ in 0..TURN / BATCH {
-                    let Ok(may_have_more) = inbox.fill(&socket, &local) else { return false };
-                    while let Some((from, datagram)) = inbox.pop() {
-                        let len = datagram.len();
-                        outbox.place()[..len].copy_from_slice(datagram);
-                        outbox.push(from, answer(len), 0);
-                    }
-                    outbox.send(|_| Some(&socket));
-                    if !may_have_more {
-                        return false;
-                    }
-                }
-                true
-            });
+            let mut many = Many::new(socket.try_clone().unwrap());
+            wait_and(&socket, &stop, || many.turn(&answer));
         }
     })
+}
+
+/// An echo that takes as many datagrams as there are with each system call.
+struct Many {
+    socket: UdpSocket,
+    local: SocketAddr,
+    inbox: Inbox,
+    outbox: Outbox,
+}
+
+impl Many {
+    fn new(socket: UdpSocket) -> Self {
+        let local = socket.local_addr().unwrap();
+        let (inbox, outbox) = (Inbox::new([&socket]), Outbox::new([&socket]));
+        Self { socket, local, inbox, outbox }
+    }
+
+    /// Sends back what came, with as many bytes as `answer` makes of its length. Whether there may
+    /// be more.
+    fn turn(&mut self, answer: impl Fn(usize) -> usize) -> bool {
+        for _ in 0..TURN / BATCH {
+            let Ok(may_have_more) = self.inbox.fill(&self.socket, &self.local) else {
+                return false;
+            };
+            while let Some((from, datagram)) = self.inbox.pop() {
+                let len = datagram.len();
+                self.outbox.place()[..len].copy_from_slice(datagram);
+                self.outbox.push(from, answer(len), 0);
+            }
+            self.outbox.send(|_| Some(&self.socket));
+            if !may_have_more {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// Waits with mio until a socket is readable, lets it be served, and looks again at once where there
 /// may be more.
 fn wait_and(socket: &UdpSocket, stop: &AtomicBool, mut serve: impl FnMut() -> bool) {
-    let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(8));
-    socket.set_nonblocking(true).unwrap();
-    let mut watched = mio::net::UdpSocket::from_std(socket.try_clone().unwrap());
-    poll.registry().register(&mut watched, Token(0), Interest::READABLE).unwrap();
-    let mut again = false;
+    let mut waiting = Waiting::new(socket);
     while !stop.load(Ordering::Relaxed) {
-        let timeout = if again { Duration::ZERO } else { Duration::from_millis(100) };
-        poll.poll(&mut events, Some(timeout)).unwrap();
-        again = serve();
+        waiting.turn(&mut serve);
     }
+}
+
+/// Waiting with mio, as tinybt-std does.
+struct Waiting {
+    poll: Poll,
+    events: Events,
+    /// Whose descriptor is watched.
+    _watched: mio::net::UdpSocket,
+    again: bool,
+}
+
+impl Waiting {
+    fn new(socket: &UdpSocket) -> Self {
+        let poll = Poll::new().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut watched = mio::net::UdpSocket::from_std(socket.try_clone().unwrap());
+        poll.registry().register(&mut watched, Token(0), Interest::READABLE).unwrap();
+        Self { poll, events: Events::with_capacity(8), _watched: watched, again: false }
+    }
+
+    fn turn(&mut self, serve: &mut impl FnMut() -> bool) {
+        let timeout = if self.again { Duration::ZERO } else { Duration::from_millis(100) };
+        self.poll.poll(&mut self.events, Some(timeout)).unwrap();
+        self.again = serve();
+    }
+}
+
+/// An echo with its waiting, a turn at a time: what there is in the socket is answered with `len`
+/// bytes each.
+pub fn echo_by_turns(socket: UdpSocket, len: usize) -> impl FnMut() {
+    let mut waiting = Waiting::new(&socket);
+    let mut many = Many::new(socket);
+    move || waiting.turn(&mut || many.turn(|_| len))
 }
 
 /// Drives a machine as tinybt-std does where there is no system call for several datagrams.

@@ -43,7 +43,7 @@ use crate::dht::size::{Census, NetworkSize};
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
 use crate::limits::HOMES_PREFIX_MAX;
-use crate::machine::{Buffer, Ignored, Machine, Transmit, earliest};
+use crate::machine::{self, Buffer, Ignored, Machine, Step, Transmit, earliest};
 use crate::time::Instant;
 use crate::wire::krpc::{Message, Question};
 
@@ -614,5 +614,27 @@ impl<S: Storage, R: CryptoRng> Machine for Dual<S, R> {
         let sooner = |next, home: &Home<S, R>| earliest(next, home.poll_timeout());
         let next = self.v4.iter().fold(None, sooner);
         self.v6.iter().fold(next, sooner)
+    }
+
+    fn step(&mut self, now: Instant, buffer: &mut Buffer) -> Step<Event> {
+        let (mut is_calm, mut has_replies) = (true, false);
+        for home in self.homes() {
+            is_calm &= home.is_calm(now);
+            has_replies |= home.node().has_replies();
+        }
+        if !is_calm {
+            return machine::step(self, now, buffer);
+        }
+        // Of a server, nearly every step is one of these.
+        let (count, mut place) = self.circle();
+        for _ in 0..if has_replies { count } else { 0 } {
+            let sent = self.transmit(now, place, buffer);
+            place = next(place, count);
+            if let Some(sent) = sent {
+                self.turn = place;
+                return Step::Send(sent);
+            }
+        }
+        Step::Wait(self.poll_timeout())
     }
 }

@@ -36,14 +36,10 @@ pub(crate) fn judge<'a>(
     verdict.unwrap_or_else(|fault| Verdict::Reply(fault_reply(fault)))
 }
 
-/// Judges a query about items to a node that keeps some; `None` if it is about something else.
-pub(crate) fn judge_item<'a>(query: &Query<'a>, family: Family) -> Option<Verdict<'a>> {
-    let verdict = match query.method {
-        b"get" => get(query, family),
-        b"put" => put(query),
-        _ => return None,
-    };
-    Some(verdict.unwrap_or_else(|fault| Verdict::Reply(item_fault_reply(fault))))
+/// Judges a query about items, `get` or `put`, to a node that keeps some.
+pub(crate) fn judge_item<'a>(query: &Query<'a>, family: Family) -> Verdict<'a> {
+    let verdict = if query.method == b"get" { get(query, family) } else { put(query) };
+    verdict.unwrap_or_else(|fault| Verdict::Reply(item_fault_reply(fault)))
 }
 
 /// Bytes of a reply per byte of its question for who has proven nothing: `amplification` where

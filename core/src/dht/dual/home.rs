@@ -116,6 +116,11 @@ impl<S: Storage, R: CryptoRng> Home<S, R> {
         now < self.until
     }
 
+    /// Whether there is nothing but replies to be sent, and nothing to be told.
+    pub(super) fn is_calm(&self, now: Instant) -> bool {
+        self.is_resting(now) && self.is_quiet
+    }
+
     /// Whether there is something to send, as far as can be seen: a home that does not rest has to
     /// look.
     pub(super) fn may_send(&self, now: Instant) -> bool {

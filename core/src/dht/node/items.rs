@@ -15,14 +15,14 @@ use rand_core::CryptoRng;
 use crate::dht::item::{Item, ItemError};
 use crate::dht::items::{Change, ItemStore, Stored, weigh};
 use crate::dht::node::Node;
-use crate::dht::node::replies::{ClosestNodes, spare};
+use crate::dht::node::replies::{ClosestNodes, around, spare};
 use crate::dht::node::rows::ReplyKind;
 use crate::dht::signing::CAN_VERIFY;
 use crate::dht::storage::Storage;
 use crate::id::{Id, InfoHash};
 use crate::limits::ITEM_REPLY_MAX;
 use crate::time::Instant;
-use crate::wire::krpc::{self, Answer, EncodeError, Envelope, Query, Want};
+use crate::wire::krpc::{self, Answer, EncodeError, Query, Want};
 
 /// What stands around nodes and item in a message: ids, token, address, keys.
 const FRAME: usize = 160;
@@ -112,7 +112,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         &mut self,
         now: Instant,
         bytes: &mut [u8],
-        envelope: &Envelope<'_>,
         to: SocketAddr,
         target: Id,
         want: Want,
@@ -120,7 +119,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         other: Option<&S::Table>,
     ) -> Result<usize, EncodeError> {
         let token = self.tokens.make(now, to.ip(), &InfoHash(target.0));
-        let spare = spare(envelope, want);
+        let envelope = around(&self.config, &self.replies);
+        let spare = spare(&envelope, want);
         let room = (bytes.len() + spare).saturating_sub(FRAME);
         let stored = self.items.get(now, target);
         let item_len = stored.map_or(0, |stored| len_of(&told(&stored, seq, room)));
@@ -134,7 +134,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.stats.items_told += u64::from(item.is_some_and(|item| item.value.is_some()));
         let token = Some(&token[..]);
         let answer = Answer { id: self.id, nodes, nodes6, token, item, ..Answer::default() };
-        krpc::encode_response(bytes, envelope, &answer)
+        krpc::encode_response(bytes, &envelope, &answer)
     }
 }
 

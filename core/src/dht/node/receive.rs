@@ -87,12 +87,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if self.replies.len() >= self.replies.capacity() {
             return Err(Ignored::Full);
         }
-        let transaction = Vec::from_slice(message.transaction).map_err(|_| Ignored::Malformed)?;
         let family = self.config.family;
         // Where none are kept, nothing of this is left.
-        let item = if self.items.keeps() { respond::judge_item(query, family) } else { None };
-        let verdict =
-            item.unwrap_or_else(|| respond::judge(query, from, family, S::Peers::SCRAPES));
+        let verdict = match query.method {
+            b"get" | b"put" if self.items.keeps() => respond::judge_item(query, family),
+            _ => respond::judge(query, from, family, S::Peers::SCRAPES),
+        };
         self.sources.spend(now, seat);
         self.count_query(query.method);
 
@@ -142,6 +142,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             Verdict::Foreign(otherwise) => {
                 if self.config.foreign_methods && !self.questions.is_full() {
                     let payload = Vec::from_slice(datagram).map_err(|_| Ignored::Malformed)?;
+                    let transaction = Vec::from_slice(message.transaction).unwrap_or_default();
                     let state = QuestionState::Untold;
                     let row = QuestionRow { from, transaction, room, state, otherwise, payload };
                     return self.questions.insert(row).map(drop).map_err(|_| Ignored::Full);
@@ -150,8 +151,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             }
         };
         self.is_woken = self.newcomers.len() != newcomers;
-        let row = ReplyRow { to: from, transaction, room, kind };
-        self.replies.push(row).map_err(|_| Ignored::Full)
+        let row = ReplyRow { to: from, transaction: Vec::new(), room, kind: ReplyKind::Id };
+        self.replies.push(row).map_err(|_| Ignored::Full)?;
+        // Put where it stands: what is written in small pieces is not to be moved at once.
+        if let Some(row) = self.replies.last_mut() {
+            row.kind = kind;
+            let _ = row.transaction.extend_from_slice(message.transaction);
+        }
+        Ok(())
     }
 
     fn count_query(&mut self, method: &[u8]) {

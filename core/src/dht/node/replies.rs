@@ -11,7 +11,8 @@ use heapless::Vec;
 use rand_core::CryptoRng;
 
 use crate::contact::{Contact, Family};
-use crate::dht::node::Node;
+use crate::dht::config::Config;
+use crate::dht::node::{Node, ReplyRow};
 use crate::dht::storage::Storage;
 use crate::dht::store::PeerStore;
 use crate::dht::table::{Quality, Routing};
@@ -46,17 +47,17 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         &self,
         now: Instant,
         bytes: &mut [u8],
-        envelope: &Envelope<'_>,
         target: Id,
         want: Want,
         other: Option<&S::Table>,
     ) -> Result<usize, EncodeError> {
         let mut closest = ClosestNodes::default();
-        let room = bytes.len() + spare(envelope, want) + TOKEN_AND_VALUES;
+        let envelope = around(&self.config, &self.replies);
+        let room = bytes.len() + spare(&envelope, want) + TOKEN_AND_VALUES;
         self.closest_to(now, target, want, room, other, &mut closest);
         let (nodes, nodes6) = closest.by_family(self.config.family, want);
         let answer = Answer { id: self.id, nodes, nodes6, ..Answer::default() };
-        krpc::encode_response(bytes, envelope, &answer)
+        krpc::encode_response(bytes, &envelope, &answer)
     }
 
     /// Peers, a token and nodes (BEP 5); filters for who asks for them (BEP 33).
@@ -64,7 +65,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         &mut self,
         now: Instant,
         bytes: &mut [u8],
-        envelope: &Envelope<'_>,
         asked: &AskedForPeers,
         want: Want,
         other: Option<&S::Table>,
@@ -98,6 +98,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             seeds: scrape.seeds.bytes(),
             downloaders: scrape.downloaders.bytes(),
         });
+        let envelope = around(&self.config, &self.replies);
         let answer = Answer {
             id,
             nodes,
@@ -107,7 +108,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             filters,
             ..Answer::default()
         };
-        krpc::encode_response(bytes, envelope, &answer)
+        krpc::encode_response(bytes, &envelope, &answer)
     }
 
     /// Info-hashes of stored swarms, and nodes (BEP 51).
@@ -115,7 +116,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         &mut self,
         now: Instant,
         bytes: &mut [u8],
-        envelope: &Envelope<'_>,
         target: Id,
         want: Want,
         other: Option<&S::Table>,
@@ -124,7 +124,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             // Never asked for.
             return Err(EncodeError::NoRoom);
         }
-        let room = bytes.len().saturating_sub(SAMPLES_FRAME) + spare(envelope, want);
+        let envelope = around(&self.config, &self.replies);
+        let room = bytes.len().saturating_sub(SAMPLES_FRAME) + spare(&envelope, want);
         let family = self.config.family;
         let mut closest = ClosestNodes::default();
         // Where there is not room for all, each has half.
@@ -142,7 +143,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             packed: sample.packed,
         });
         let answer = Answer { id: self.id, nodes, nodes6, samples, ..Answer::default() };
-        krpc::encode_response(bytes, envelope, &answer)
+        krpc::encode_response(bytes, &envelope, &answer)
     }
 
     /// The closest nodes of the families that are wanted, as many as fit into `room`.
@@ -195,6 +196,18 @@ impl ClosestNodes {
         let (own, others) = (&*self.own, &*self.others);
         let (v4, v6) = if family == Family::V4 { (own, others) } else { (others, own) };
         (want.v4.then_some(v4), want.v6.then_some(v6))
+    }
+}
+
+/// What stands around the reply that is being written: the last of those that wait.
+#[inline(never)]
+pub(super) fn around<'a>(config: &Config, replies: &'a [ReplyRow]) -> Envelope<'a> {
+    let Some(reply) = replies.last() else { return Envelope::default() };
+    Envelope {
+        transaction: &reply.transaction,
+        version: config.version,
+        read_only: false,
+        external: Some(reply.to),
     }
 }
 

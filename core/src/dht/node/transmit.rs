@@ -10,7 +10,7 @@ use crate::dht::event::{End, Event, Outcome};
 use crate::dht::items::ItemStore;
 use crate::dht::lookup::Ask;
 use crate::dht::node::Node;
-use crate::dht::node::replies::AskedForPeers;
+use crate::dht::node::replies::{AskedForPeers, around};
 use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
@@ -24,7 +24,7 @@ use crate::list::List;
 use crate::machine::{Buffer, Transmit};
 use crate::rows::Handle;
 use crate::time::Instant;
-use crate::wire::krpc::{self, Answer, Envelope, Question, Want};
+use crate::wire::krpc::{self, Answer, EncodeError, Envelope, Question, Want};
 
 /// How long a node that never answered is remembered.
 const SILENT_FOR: Duration = Duration::from_secs(300);
@@ -169,41 +169,38 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         buffer: &mut Buffer,
         other: Option<&S::Table>,
     ) -> Option<Transmit> {
-        while let Some(reply) = self.replies.swap_remove(0) {
-            let room = usize::from(reply.room).min(ITEM_REPLY_MAX);
-            let Some(bytes) = buffer.get_mut(..room) else { continue };
-            let envelope = Envelope {
-                transaction: &reply.transaction,
-                version: self.config.version,
-                read_only: false,
-                external: Some(reply.to),
-            };
-            let id = self.id;
+        while let Some(reply) = self.replies.last() {
+            let (to, room) = (reply.to, usize::from(reply.room).min(ITEM_REPLY_MAX));
+            let bytes = buffer.get_mut(..room).unwrap_or_default();
+            // Read where it stands: to move what was just written, in other pieces, is to wait.
             let written = match reply.kind {
                 ReplyKind::Id => {
-                    krpc::encode_response(bytes, &envelope, &Answer { id, ..Answer::default() })
+                    let answer = Answer { id: self.id, ..Answer::default() };
+                    krpc::encode_response(bytes, &around(&self.config, &self.replies), &answer)
                 }
                 ReplyKind::Nodes { target, want } => {
-                    self.write_nodes(now, bytes, &envelope, target, want, other)
+                    self.write_nodes(now, bytes, target, want, other)
                 }
                 ReplyKind::Peers { info_hash, want, no_seed, scrape } => {
-                    let asked = AskedForPeers { from: reply.to.ip(), info_hash, no_seed, scrape };
-                    self.write_peers(now, bytes, &envelope, &asked, want, other)
+                    let asked = AskedForPeers { from: to.ip(), info_hash, no_seed, scrape };
+                    self.write_peers(now, bytes, &asked, want, other)
                 }
                 ReplyKind::Samples { target, want } => {
-                    self.write_samples(now, bytes, &envelope, target, want, other)
+                    self.write_samples(now, bytes, target, want, other)
                 }
-                ReplyKind::Item { .. } if !self.items.keeps() => continue,
-                ReplyKind::Item { target, want, seq } => {
-                    self.write_item(now, bytes, &envelope, reply.to, target, want, seq, other)
+                ReplyKind::Item { target, want, seq } if self.items.keeps() => {
+                    self.write_item(now, bytes, to, target, want, seq, other)
                 }
+                ReplyKind::Item { .. } => Err(EncodeError::NoRoom),
                 ReplyKind::Error { code, text } => {
                     self.stats.errors_out += 1;
+                    let envelope = around(&self.config, &self.replies);
                     krpc::encode_error(bytes, &envelope, code, text.as_bytes())
                 }
             };
+            self.replies.pop();
             if let Ok(len) = written {
-                return Some(Transmit::new(reply.to, len));
+                return Some(Transmit::new(to, len));
             }
         }
         None

@@ -5,6 +5,8 @@
 //! farther than all of them: walking up over the bits that differ, then to the last bucket, then
 //! down over those that do not, meets the buckets in order. Only within one is anything compared.
 
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
 use heapless::Vec;
 
 use super::bucket::Bucket;
@@ -12,6 +14,10 @@ use super::place::{Address, Place};
 use crate::contact::Contact;
 use crate::id::Id;
 use crate::list::List;
+
+/// What stands in a place until there is somebody.
+const NOBODY: Contact =
+    Contact { id: Id([0; 20]), addr: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)) };
 
 /// The nearest entries met so far, the first 64 bits of each one's distance beside it.
 pub(super) struct Nearest<'a, A, const N: usize> {
@@ -62,7 +68,9 @@ impl<'a, A: Address, const N: usize> Nearest<'a, A, N> {
         let key = self.head ^ head(entry.id);
         if self.found.is_full() {
             match self.found.last() {
-                Some(last) if self.found.len() > start && self.is_nearer((key, entry), *last) => {
+                Some(last)
+                    if self.found.len() > start && is_nearer(self.target, (key, entry), *last) =>
+                {
                     self.found.pop()
                 }
                 _ => return,
@@ -70,30 +78,32 @@ impl<'a, A: Address, const N: usize> Nearest<'a, A, N> {
         }
         let at = self.found.len();
         let _ = self.found.push((key, entry));
-        self.settle(start, at);
-    }
-
-    #[inline]
-    fn is_nearer(&self, one: (u64, &Place<A>), than: (u64, &Place<A>)) -> bool {
-        let distance = |entry: &Place<A>| entry.id.distance(self.target);
-        one.0 < than.0 || one.0 == than.0 && distance(one.1) < distance(than.1)
+        self.settle(start, at, (key, entry));
     }
 
     /// Brings what stands at a place to where it belongs among those before it, from `start` on.
-    fn settle(&mut self, start: usize, mut at: usize) {
+    /// Those that are farther move on: to swap is to read what was just written, in other pieces,
+    /// and to wait for it.
+    #[inline]
+    fn settle(&mut self, start: usize, mut at: usize, here: (u64, &'a Place<A>)) {
         while at > start
-            && let Some([before, here]) = self.found.get(at - 1..=at)
-            && self.is_nearer(*here, *before)
+            && let Some([before, place]) = self.found.get_mut(at - 1..=at)
+            && is_nearer(self.target, here, *before)
         {
-            self.found.swap(at - 1, at);
+            *place = *before;
             at -= 1;
+        }
+        if let Some(place) = self.found.get_mut(at) {
+            *place = here;
         }
     }
 
     /// By insertion: they are few, and a sort for many is two kilobytes of a firmware.
     fn sort(&mut self) {
         for end in 1..self.found.len() {
-            self.settle(0, end);
+            if let Some(here) = self.found.get(end).copied() {
+                self.settle(0, end, here);
+            }
         }
     }
 
@@ -103,8 +113,20 @@ impl<'a, A: Address, const N: usize> Nearest<'a, A, N> {
             self.sort();
         }
         found.clear();
-        found.extend(self.found.iter().map(|(_, entry)| entry.contact()));
+        let _ = found.resize(self.found.len(), NOBODY);
+        // Each where it is to stand: what was put together elsewhere would be moved in other
+        // pieces than it was written in, and waited for.
+        for (place, (_, entry)) in found.iter_mut().zip(&self.found) {
+            (place.id, place.addr) = (entry.id, entry.addr.addr());
+        }
     }
+}
+
+/// Whether one of two is nearer; nearly always the first 64 bits tell.
+#[inline]
+fn is_nearer<A: Address>(target: Id, one: (u64, &Place<A>), than: (u64, &Place<A>)) -> bool {
+    let distance = |entry: &Place<A>| entry.id.distance(target);
+    one.0 < than.0 || one.0 == than.0 && distance(one.1) < distance(than.1)
 }
 
 /// The first 64 bits of an id.

@@ -4,7 +4,7 @@
 //! for IPv6 where the table knows of one family alone. Nothing in it is aligned.
 
 use core::fmt::Debug;
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
 
 use super::Proof;
@@ -52,7 +52,8 @@ impl Address for Compact<6> {
     #[inline]
     fn addr(&self) -> SocketAddr {
         let [a, b, c, d, high, low] = self.0;
-        SocketAddr::new([a, b, c, d].into(), u16::from_be_bytes([high, low]))
+        let ip = Ipv4Addr::new(a, b, c, d);
+        SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be_bytes([high, low])))
     }
 }
 

@@ -264,6 +264,15 @@ impl<'a> Reader<'a> {
         Some(string)
     }
 
+    /// The string that comes next if it is of one byte, as most keys of messages are. Where there is
+    /// another the reader stays.
+    #[inline(always)]
+    pub(crate) fn letter(&mut self) -> Option<u8> {
+        let [b'1', b':', letter, rest @ ..] = self.rest else { return None };
+        self.rest = rest;
+        Some(*letter)
+    }
+
     /// The integer that comes next.
     ///
     /// # Errors

@@ -105,6 +105,11 @@ impl From<bencode::Error> for DecodeError {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
+    read(datagram, None)
+}
+
+/// Reads a message, of `a` and `r` the one that is named; the first one if none is.
+fn read(datagram: &[u8], of: Option<u8>) -> Result<Message<'_>, DecodeError> {
     let datagram = datagram.get(..usize::from(u16::MAX)).unwrap_or(datagram);
     let mut reader = Reader::new(datagram);
     if reader.enter_dictionary().is_err() {
@@ -113,17 +118,17 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
     let mut top = Top::default();
     loop {
         // Nearly every key is a letter, and nearly every value a short string.
-        let place = match reader.string_of::<1>(b"1:") {
-            Some(b"q") => &mut top.method,
-            Some(b"t") => &mut top.transaction,
-            Some(b"v") => &mut top.version,
-            Some(b"y") => &mut top.kind,
-            Some(&[key @ (b'a' | b'r')]) if top.fields_of == 0 => {
+        let place = match reader.letter() {
+            Some(b'q') => &mut top.method,
+            Some(b't') => &mut top.transaction,
+            Some(b'v') => &mut top.version,
+            Some(b'y') => &mut top.kind,
+            Some(key @ (b'a' | b'r')) if top.fields_of == 0 && of.is_none_or(|of| of == key) => {
                 top.fields_of = key;
                 top.fields.read(&mut reader)?;
                 continue;
             }
-            Some(&[letter]) => {
+            Some(letter) => {
                 top.read_other(letter, &mut reader)?;
                 continue;
             }
@@ -151,7 +156,11 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, DecodeError> {
             *place = string;
         }
     }
-    top.message()
+    match top.kind {
+        Some(b"q") if top.is_of_another(b'a') => read(datagram, Some(b'a')),
+        Some(b"r") if top.is_of_another(b'r') => read(datagram, Some(b'r')),
+        _ => top.message(),
+    }
 }
 
 #[derive(Default)]
@@ -160,8 +169,8 @@ struct Top<'a> {
     fields: Fields<'a>,
     /// Which of them; 0 for none yet.
     fields_of: u8,
-    /// The other one.
-    beside: Option<&'a [u8]>,
+    /// The other one is there as well.
+    has_other: bool,
     error: Option<&'a [u8]>,
     method: Option<&'a [u8]>,
     transaction: Option<&'a [u8]>,
@@ -176,9 +185,7 @@ impl<'a> Top<'a> {
     fn read_other(&mut self, key: u8, reader: &mut Reader<'a>) -> Result<(), bencode::Error> {
         let raw = reader.raw()?;
         match key {
-            b'a' | b'r' if self.fields_of != key && self.beside.is_none() => {
-                self.beside = Some(raw);
-            }
+            b'a' | b'r' if self.fields_of != key => self.has_other = true,
             b'e' if self.error.is_none() => self.error = Some(raw),
             _ => {}
         }
@@ -193,12 +200,12 @@ impl<'a> Top<'a> {
         };
         let body = match self.kind {
             Some(b"q") => {
-                self.turn_to(b'a')?;
+                self.turn_to(b'a');
                 let method = self.method.unwrap_or_default();
                 Body::Query(Query { method, raw: self.fields.raw, fields: self.fields })
             }
             Some(b"r") => {
-                self.turn_to(b'r')?;
+                self.turn_to(b'r');
                 if self.fields.raw.is_empty() {
                     return Err(DecodeError::Response);
                 }
@@ -216,18 +223,17 @@ impl<'a> Top<'a> {
         })
     }
 
-    /// Has the members of `a` or `r`; none if it is missing or no dictionary.
-    #[inline(always)]
-    fn turn_to(&mut self, of: u8) -> Result<(), bencode::Error> {
-        if self.fields_of == of { Ok(()) } else { self.turn_aside() }
+    /// Whether the members are those of `a` and `r` that the message does not mean, and the others
+    /// are there: it is read again then, since it is nobody's that makes sense.
+    fn is_of_another(&self, of: u8) -> bool {
+        self.fields_of != of && self.has_other
     }
 
-    #[cold]
-    fn turn_aside(&mut self) -> Result<(), bencode::Error> {
-        self.fields = Fields::default();
-        match self.beside {
-            Some(raw) => self.fields.read(&mut Reader::new(raw)),
-            None => Ok(()),
+    /// Has the members of `a` or `r`; none if it is missing or no dictionary.
+    #[inline(always)]
+    fn turn_to(&mut self, of: u8) {
+        if self.fields_of != of {
+            self.fields = Fields::default();
         }
     }
 }
