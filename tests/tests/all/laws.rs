@@ -227,6 +227,10 @@ fn the_checker_sees_each_law_broken() {
     let ops = [
         Op::Datagram(addr(1), vec![1]),
         Op::Datagram(addr(1), vec![1, 2]),
+        Op::Advance(Duration::from_millis(500)),
+        // There is something to wait for when something has been done.
+        Op::Datagram(addr(1), vec![3]),
+        Op::Deadline,
         Op::Deadline,
         Op::Command(0),
         Op::Deadline,
