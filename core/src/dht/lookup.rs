@@ -340,7 +340,8 @@ impl Lookup {
                 return true;
             }
         }
-        self.seeds.iter().all(|seed| !is_on(seed.path, path) || seed.is_over())
+        let has_answers = self.shortlist.iter().any(|c| c.state == State::Answered);
+        self.seeds.iter().all(|seed| !is_on(seed.path, path) || seed.is_over(has_answers))
     }
 
     /// The token that a node gave.

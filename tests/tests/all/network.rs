@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tinybt_core::dht::{End, Event, Port};
-use tinybt_core::{Id, InfoHash};
-use tinybt_tests::net::Link;
-use tinybt_tests::nodes::{addr, id, network};
+use tinybt_core::dht::{Config, End, Event, Port};
+use tinybt_core::{Family, Id, InfoHash};
+use tinybt_tests::net::{Delay, Link};
+use tinybt_tests::nodes::{TestNode, addr, id, network, node};
 
 #[test]
 fn lookups_among_a_thousand_nodes_find_the_truly_closest() {
@@ -66,5 +66,30 @@ fn an_announced_peer_is_found_by_everybody() {
             })
             .collect();
         assert_eq!(told, [peer], "each peer once");
+    }
+}
+
+#[test]
+fn whoever_is_far_from_everybody_gets_in_and_finds() {
+    for millis in [900, 1_300, 1_900] {
+        let mut network = network(3, 200, Link::default());
+        let info_hash = InfoHash(id(5, 6).0);
+        let announce = |node: &mut TestNode, now| node.announce(now, info_hash, Port::Number(7));
+        network.command(addr(3), announce).unwrap();
+        network.run_for(Duration::from_secs(30));
+
+        network.link.delay = Delay::Constant(Duration::from_millis(millis));
+        let mut stranger = node(9, Config::new(Family::V4));
+        stranger.add_source(addr(100));
+        network.add(addr(1_000), stranger);
+        network.events.clear();
+        network.command(addr(1_000), |node, now| node.get_peers(now, info_hash)).unwrap();
+        network.run_for(Duration::from_secs(60));
+        let end = network.events.iter().find_map(|(_, at, event)| match event {
+            Event::Finished { outcome, .. } if *at == addr(1_000) => Some(*outcome),
+            _ => None,
+        });
+        let end = end.expect("the lookup ends");
+        assert_eq!((end.end, end.peers), (End::Complete, 1), "{millis} ms each way: {end:?}");
     }
 }

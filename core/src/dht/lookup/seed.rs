@@ -46,12 +46,14 @@ impl Seed {
         self.state == State::Asked && self.late < Late::Very
     }
 
-    /// Whether nothing more is to come of it.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether nothing more is to come of it, where others have answered or nobody has: then nobody
+    /// knows how long an answer takes, and it is waited for to the end.
+    pub(super) fn is_over(&self, others: bool) -> bool {
         match self.state {
             State::Fresh => false,
-            // Nobody stands in for it where nobody else is known.
-            State::Asked => self.late >= Late::Hopeless && self.tries >= Lookup::TRIES_MAX,
+            State::Asked => {
+                others && self.late >= Late::Hopeless && self.tries >= Lookup::TRIES_MAX
+            }
             State::Answered | State::Failed => true,
         }
     }

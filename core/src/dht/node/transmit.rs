@@ -332,8 +332,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let search = self.searches.get_mut(row)?;
         let hop = search.note(now, ask);
         let asker = Asker::Search { row, errand: ask.errand, hop };
+        // How long answers take nobody knows who has had none from anybody.
+        let is_seed = ask.id.is_none();
         let transaction =
-            self.queries.open(now, &mut self.random, ask.addr, ask.id, asker, false)?;
+            self.queries.open(now, &mut self.random, ask.addr, ask.id, asker, is_seed)?;
         let question = search.question(ask, want)?;
         let envelope = envelope(&self.config, &transaction);
         let len = krpc::encode_query(buffer, &envelope, self.id, &question).ok()?;
