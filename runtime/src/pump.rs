@@ -37,6 +37,8 @@ pub struct Pump<M, S> {
     present: Instant,
     inbox: Inbox,
     outbox: Outbox,
+    /// The machine was left after a datagram that it sent, and may have more to do.
+    is_left: bool,
 }
 
 struct Row<S> {
@@ -67,7 +69,7 @@ impl<M: Machine, S: Socket> Pump<M, S> {
         let all = || sockets.iter().map(|row| &row.socket);
         let (inbox, outbox) = (Inbox::new(all()), Outbox::new(all()));
         let started = std::time::Instant::now();
-        Self { machine, sockets, turn: 0, started, present: START, inbox, outbox }
+        Self { machine, sockets, turn: 0, started, present: START, inbox, outbox, is_left: false }
     }
 
     /// The present, counted from when this was made.
@@ -119,17 +121,26 @@ impl<M: Machine, S: Socket> Pump<M, S> {
         self.sockets.get(index).is_some_and(|row| row.vain >= VAIN)
     }
 
-    /// Sends what is due, until there is something to tell or nothing to do.
+    /// Sends what is due, until there is something to tell or nothing to do. While others are at hand,
+    /// whoever has replied to a datagram is done with it, nearly always: he is asked when he has seen the
+    /// last of them, and until then there is nothing to wait for.
     pub fn step(&mut self, now: Instant) -> Next<M::Event> {
         self.present = self.present.max(now);
         loop {
             match self.machine.step(now, self.outbox.place()) {
-                Step::Send(transmit) => self.post(&transmit),
+                Step::Send(transmit) => {
+                    self.post(&transmit);
+                    self.is_left = self.has_more();
+                    if self.is_left {
+                        return Next::Wait(None);
+                    }
+                }
                 Step::Event(event) => {
                     self.send();
                     return Next::Event(event);
                 }
                 Step::Wait(deadline) => {
+                    self.is_left = false;
                     if !self.has_more() {
                         self.send();
                     }
@@ -161,7 +172,8 @@ impl<M: Machine, S: Socket> Pump<M, S> {
     }
 
     /// Takes in a datagram: one at hand, else of the next socket that has some. `None` if there is
-    /// nothing more for now, else whether the machine heeded it and is to be stepped.
+    /// nothing more for now, else whether the machine is to be stepped: it heeded this one, or was left
+    /// before.
     pub fn receive(&mut self) -> Option<bool> {
         if !self.has_more() && !self.refill()? {
             return Some(false);
@@ -172,11 +184,14 @@ impl<M: Machine, S: Socket> Pump<M, S> {
         let is_heeded = Family::of(&from) == Family::of(&local)
             && !is_mapped(&from)
             && self.machine.handle_datagram_at(self.present, local, from, datagram).is_ok();
-        if !is_heeded && !self.has_more() {
+        if is_heeded || self.has_more() {
+            return Some(is_heeded);
+        }
+        if !self.is_left {
             // Nobody is going to step: what others of the batch were answered must not wait.
             self.send();
         }
-        Some(is_heeded)
+        Some(self.is_left)
     }
 
     /// Takes what there is out of the next socket that has something. `None` if none has, false if

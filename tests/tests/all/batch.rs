@@ -135,6 +135,7 @@ impl Machine for Parrot {
         match datagram {
             [b'x', ..] => return Err(Ignored::Foreign),
             [b'e', word, ..] => self.news.push_back(*word),
+            [b't', words @ ..] => self.said.extend(words.iter().map(|word| (from, *word))),
             [word, ..] => self.said.push_back((from, *word)),
             [] => {}
         }
@@ -202,6 +203,19 @@ fn answers_wait_neither_for_who_is_ignored_nor_for_who_is_told() {
     assert_eq!(listen(&mut pump, 9), None);
     assert_eq!(word(&asker), b'f');
     assert!(!pump.has_more());
+}
+
+#[test]
+fn whoever_has_more_to_say_is_asked_again_before_the_end() {
+    let ((asker, _), (mut pump, addr)) = (v4(), parrot());
+    let ask = |words: &[&[u8]]| words.iter().for_each(|word| drop(asker.send_to(word, addr)));
+    ask(&[b"tabc", b"x"]);
+    assert_eq!(listen(&mut pump, 2), None);
+    assert_eq!([word(&asker), word(&asker), word(&asker)], *b"abc");
+    ask(&[b"tabc", b"e1", b"x"]);
+    assert_eq!(listen(&mut pump, 5), Some(b'1'));
+    assert_eq!(listen(&mut pump, 5), None);
+    assert_eq!([word(&asker), word(&asker), word(&asker)], *b"abc");
 }
 
 #[test]
