@@ -214,7 +214,7 @@ fn digits(text: &str, base: u32) -> Result<[u8; 20], ParseError> {
 
 impl Distance {
     /// The first 32 bits: enough to compare by.
-    #[inline(never)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn head(self) -> u32 {
         let [a, b, c, d, ..] = self.0;
         u32::from_be_bytes([a, b, c, d])

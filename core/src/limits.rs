@@ -91,12 +91,12 @@ pub const SPANS_MAX: usize = 64;
 /// Finished lookups, for distinct targets, before they say how dense the network is: the distance of
 /// a single `K`th node is off by a third.
 pub const DENSITY_LOOKUPS: usize = 4;
-/// Nodes that are asked for their own neighbours while nothing else says how dense the network is: two
-/// may be silent or lie.
-pub const SOUNDINGS_MAX: usize = 5;
+/// Nodes that are asked for their own neighbours while nothing else says how dense the network is: three
+/// at once, two more where some are silent. Nobody where there is no allocator: there is no room for it.
+pub const SOUNDINGS_MAX: usize = if cfg!(feature = "alloc") { 5 } else { 0 };
 /// Whoever shares more bits than these with the target of a lookup may be of a crowd around it, and is
 /// not asked.
-pub const SOUNDING_SHARES_MAX: u8 = 8;
+pub const SOUNDING_SHARES_MAX: u32 = 8;
 
 /// Networks whose vote on our address is remembered.
 pub const VOTES_MAX: usize = 16;

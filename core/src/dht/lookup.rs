@@ -340,8 +340,7 @@ impl Lookup {
                 return true;
             }
         }
-        let has_answers = self.shortlist.iter().any(|c| c.state == State::Answered);
-        self.seeds.iter().all(|seed| !is_on(seed.path, path) || seed.is_over(has_answers))
+        self.seeds.iter().all(|seed| !is_on(seed.path, path) || seed.is_over(is_alone))
     }
 
     /// The token that a node gave.

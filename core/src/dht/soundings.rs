@@ -8,7 +8,7 @@
 
 use heapless::Vec;
 
-use crate::contact::Contact;
+use crate::contact::{Contact, Network};
 use crate::dht::lookup::Lookup;
 use crate::dht::size::Density;
 use crate::id::Id;
@@ -18,63 +18,56 @@ use crate::list::{List, Spare};
 /// Whom to ask for its own neighbours, and how far away these were.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Soundings {
-    wanted: Spare<Contact, { Self::ENOUGH }>,
-    asked: Spare<Sounding, SOUNDINGS_MAX>,
+    rows: Spare<Sounding, SOUNDINGS_MAX>,
 }
 
-/// Somebody who was asked.
 #[derive(Clone, Copy, Debug)]
 struct Sounding {
-    /// The first bits of its id.
-    id: u32,
-    reach: Reach,
+    contact: Contact,
+    state: State,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Reach {
-    Awaited,
-    Unknown,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// May be asked.
+    Wanted,
+    Asked,
+    Silent,
     /// The first bits of the distance of its `K`th neighbour.
-    Known(u32),
-}
-
-impl Sounding {
-    fn is_awaited(&self) -> bool {
-        matches!(self.reach, Reach::Awaited)
-    }
+    Told(u32),
 }
 
 impl Soundings {
-    /// How many are asked that one answer names: who gave it may lie.
-    pub(super) const AT_ONCE: usize = 2;
     /// Answers that are enough.
-    const ENOUGH: usize = 3;
-    /// Answers that have to do where there are no others. So many have to lie before neighbours are
-    /// taken for a crowd.
+    pub(super) const ENOUGH: usize = 3;
+    /// Answers that have to do where there are no others. So many that lie decide: that the network is
+    /// denser, and then nobody is a crowd, or sparser, and then neighbours are.
     const LEAST: usize = 2;
     /// Of the nodes that one tells of, so many are looked at: some tell of twenty, in any order.
     const TOLD_MAX: usize = 20;
 
-    /// Somebody was named who can be asked for its neighbours.
+    /// Somebody can be asked for its neighbours: one of each network.
     pub(super) fn offer(&mut self, contact: Contact) {
-        let is_known = self.asked.iter().any(|other| other.id == head(contact.id))
-            || self.wanted.iter().any(|other| other.id == contact.id);
-        if !is_known && self.asked.len() + self.wanted.len() < SOUNDINGS_MAX {
-            let _ = List::push(&mut self.wanted, contact);
+        let network = Network::foreign(contact.addr.ip());
+        let is_known = self.rows.iter().any(|row| {
+            let of = Network::foreign(row.contact.addr.ip());
+            row.contact.id == contact.id || network.is_some() && of == network
+        });
+        if !is_known {
+            let _ = List::push(&mut self.rows, Sounding { contact, state: State::Wanted });
         }
     }
 
     /// Whom to ask next for the nodes closest to its own id, if anybody: more than are enough only where
     /// somebody is silent.
     pub(super) fn next(&mut self) -> Option<Contact> {
-        if self.known().len() + self.asked.iter().filter(|asked| asked.is_awaited()).count()
-            >= Self::ENOUGH
-        {
+        let under_way = self.told().len() + self.count(State::Asked);
+        let next = self.rows.iter_mut().find(|row| row.state == State::Wanted)?;
+        if under_way >= Self::ENOUGH {
             return None;
         }
-        let next = List::remove(&mut self.wanted, 0)?;
-        let _ = List::push(&mut self.asked, Sounding { id: head(next.id), reach: Reach::Awaited });
-        Some(next)
+        next.state = State::Asked;
+        Some(next.contact)
     }
 
     /// Takes in the nodes that a node told of as closest to its own id.
@@ -86,34 +79,34 @@ impl Soundings {
         heads.sort_unstable();
         // Some count themselves. Whoever knows fewer knows all that there are, or next to nobody.
         let reach = heads.iter().take(K).nth_back(0).filter(|_| heads.len() + 1 >= K);
-        self.settle(id, reach.map_or(Reach::Unknown, |reach| Reach::Known(*reach)));
+        self.settle(id, reach.map_or(State::Silent, |reach| State::Told(*reach)));
     }
 
     /// Somebody is not waited for any longer; his answer is welcome all the same.
     pub(super) fn give_up(&mut self, id: Id) {
-        self.settle(id, Reach::Unknown);
+        self.settle(id, State::Silent);
     }
 
-    fn settle(&mut self, id: Id, reach: Reach) {
-        let asked = self.asked.iter_mut().find(|asked| asked.id == head(id));
-        if let Some(asked) = asked.filter(|asked| !matches!(asked.reach, Reach::Known(_))) {
-            asked.reach = reach;
+    fn settle(&mut self, id: Id, state: State) {
+        let row = self.rows.iter_mut().find(|row| row.contact.id == id);
+        if let Some(row) = row.filter(|row| !matches!(row.state, State::Told(_))) {
+            row.state = state;
         }
     }
 
     /// Whether answers are awaited by which those whom a lookup has found may turn out to be a crowd.
     pub(super) fn may_tell_a_crowd(&self, lookup: &Lookup) -> bool {
-        let (known, awaited) = (self.known(), self.awaited());
-        if known.len() >= Self::ENOUGH || awaited == 0 || known.len() + awaited < Self::LEAST {
+        let (told, awaited) = (self.told(), self.awaited());
+        if told.len() >= Self::ENOUGH || awaited == 0 || told.len() + awaited < Self::LEAST {
             return false;
         }
-        known.iter().max().is_none_or(|reach| lookup.is_crowded(Density::of(*reach)))
+        told.iter().max().is_none_or(|reach| lookup.is_crowded(Density::of(*reach)))
     }
 
     /// How dense the network is: the second smallest of three that told it; the smaller of two, if
     /// nobody else is awaited.
     pub(super) fn density(&self) -> Density {
-        let mut reaches = self.known();
+        let mut reaches = self.told();
         reaches.sort_unstable();
         let reach = match reaches.len() {
             ..Self::LEAST => None,
@@ -124,20 +117,20 @@ impl Soundings {
     }
 
     fn awaited(&self) -> usize {
-        self.wanted.len() + self.asked.iter().filter(|asked| asked.is_awaited()).count()
+        self.count(State::Wanted) + self.count(State::Asked)
     }
 
-    fn known(&self) -> Vec<u32, SOUNDINGS_MAX, u8> {
-        let mut known = Vec::new();
-        for asked in self.asked.iter() {
-            if let Reach::Known(reach) = asked.reach {
-                let _ = known.push(reach);
+    fn count(&self, state: State) -> usize {
+        self.rows.iter().filter(|row| row.state == state).count()
+    }
+
+    fn told(&self) -> Vec<u32, SOUNDINGS_MAX, u8> {
+        let mut told = Vec::new();
+        for row in self.rows.iter() {
+            if let State::Told(reach) = row.state {
+                let _ = told.push(reach);
             }
         }
-        known
+        told
     }
-}
-
-fn head(id: Id) -> u32 {
-    id.distance(Id([0; 20])).head()
 }

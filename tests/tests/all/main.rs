@@ -35,6 +35,7 @@ mod scrape;
 mod scripts;
 mod shunned;
 mod simulator;
+mod soundings;
 mod store_model;
 mod table;
 mod tidy;

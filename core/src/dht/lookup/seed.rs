@@ -46,13 +46,13 @@ impl Seed {
         self.state == State::Asked && self.late < Late::Very
     }
 
-    /// Whether nothing more is to come of it, where others have answered or nobody has: then nobody
-    /// knows how long an answer takes, and it is waited for to the end.
-    pub(super) fn is_over(&self, others: bool) -> bool {
+    /// Whether nothing more is to come of it. Where the lookup `is_alone` nobody knows how long an
+    /// answer takes, and it is waited for to the end.
+    pub(super) fn is_over(&self, is_alone: bool) -> bool {
         match self.state {
             State::Fresh => false,
             State::Asked => {
-                others && self.late >= Late::Hopeless && self.tries >= Lookup::TRIES_MAX
+                !is_alone && self.late >= Late::Hopeless && self.tries >= Lookup::TRIES_MAX
             }
             State::Answered | State::Failed => true,
         }

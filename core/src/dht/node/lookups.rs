@@ -14,7 +14,6 @@ use crate::dht::lookup::Lookup;
 use crate::dht::node::search::{Gathered, Goal, SearchRow};
 use crate::dht::node::{Busy, Node, Port};
 use crate::dht::scraped::Scraped;
-use crate::dht::soundings::Soundings;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Quality, Routing};
@@ -236,7 +235,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         let mut lookup = Lookup::new(target, width, self.config.diversity);
         lookup.set_paths(self.config.paths);
         if S::CENSUS && self.config.diversity {
-            self.sound(now, target);
+            self.begin_sounding(now, target);
             lookup.set_density(self.density());
         }
         for contact in &closest {
@@ -253,24 +252,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.stats.lookups += 1;
         self.stirred = true;
         Ok(LookupId { home: self.home, row })
-    }
-
-    /// Sees to it that somebody is asked how dense the network is, if that is not known: nodes of the half
-    /// of the key space in which the target is not.
-    fn sound(&mut self, now: Instant, target: Id) {
-        if self.census.knows_density() {
-            return;
-        }
-        if self.searches.iter().all(|(_, search)| search.has_ended()) {
-            self.soundings = Soundings::default();
-        }
-        let mut opposite = target;
-        opposite.0[0] ^= 0x80;
-        let mut far = Vec::<Contact, { 2 * K }>::new();
-        self.table.closest(now, opposite, Quality::Usable, &mut far);
-        for contact in far.iter().filter(|contact| contact.id.distance(target).head() >> 31 != 0) {
-            self.soundings.offer(*contact);
-        }
     }
 
     /// Addresses to begin with: different ones for different lookups, where there are many.

@@ -23,6 +23,7 @@ mod report;
 mod rows;
 mod save;
 mod search;
+mod sounding;
 mod transmit;
 mod views;
 
@@ -49,7 +50,7 @@ use crate::dht::external::External;
 use crate::dht::lookup::Errand;
 use crate::dht::queries::{Patience, Queries};
 use crate::dht::shunned::Shunned;
-use crate::dht::size::{Census, Density};
+use crate::dht::size::Census;
 use crate::dht::soundings::Soundings;
 use crate::dht::stats::Stats;
 use crate::dht::storage::Storage;
@@ -349,14 +350,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
 
     fn is_askable(&self, addr: &SocketAddr) -> bool {
         Family::of(addr) == self.config.family && addr.port() != 0 && !is_mapped(addr)
-    }
-
-    /// How dense the network is around any point, as well as is known.
-    fn density(&self) -> Density {
-        match self.census.density() {
-            Density::UNKNOWN => self.soundings.density(),
-            known => known,
-        }
     }
 
     fn tell(&mut self, event: Event) {

@@ -19,14 +19,11 @@ use crate::dht::node::rows::{
     AskState, Asker, Flight, QuestionRow, QuestionState, ReplyKind, ReplyRow,
 };
 use crate::dht::respond::{self, Verdict};
-use crate::dht::soundings::Soundings;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::store::{PeerStore, Stored};
-use crate::dht::table::{Proof, Quality, Routing};
-use crate::limits::{
-    DATAGRAM_MAX, ITEM_REPLY_MAX, K, NODES_TAKEN_MAX, REPLY_MAX, SOUNDING_SHARES_MAX,
-};
+use crate::dht::table::{Proof, Routing};
+use crate::limits::{DATAGRAM_MAX, ITEM_REPLY_MAX, K, NODES_TAKEN_MAX, REPLY_MAX};
 use crate::list::List;
 use crate::machine::Ignored;
 use crate::rows::Handle;
@@ -260,8 +257,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 self.has_verified(newcomer);
                 self.newcomers_from(now, from, response);
             }
-            Asker::Upkeep => self.newcomers_from(now, from, response),
-            Asker::Sounding => self.sounded(now, &flight, Some(response)),
+            Asker::Sounding if Self::CAN_SOUND => self.sounded(now, &flight, Some(response)),
+            Asker::Upkeep | Asker::Sounding => self.newcomers_from(now, from, response),
         }
         Ok(())
     }
@@ -288,8 +285,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 self.search_refused(now, row, errand, hop, &flight, error.code);
             }
             Asker::Verify(newcomer) => self.has_verified(newcomer),
-            Asker::Upkeep => {}
-            Asker::Sounding => self.sounded(now, &flight, None),
+            Asker::Sounding if Self::CAN_SOUND => self.sounded(now, &flight, None),
+            Asker::Upkeep | Asker::Sounding => {}
         }
         Ok(())
     }
@@ -356,8 +353,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let (mut nodes, path) = (0, search.lookup.path_of(&contact.addr));
         let mut heard = Vec::<Contact, NODES_TAKEN_MAX>::new();
-        let sounds = S::CENSUS && self.config.diversity && !self.census.knows_density();
-        let mut far = if sounds { Soundings::AT_ONCE } else { 0 };
         for told in own_nodes(self.config.family, response).take(NODES_TAKEN_MAX) {
             nodes += 1;
             let strange = told.id == self.id
@@ -369,11 +364,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 let doubtful = self.silent.is_shunned(now, &told.addr);
                 search.lookup.hear(path, told, doubtful);
                 let _ = heard.push(told);
-                // Nobody near the target.
-                if far > 0 && !doubtful && search.shared(told.id) <= SOUNDING_SHARES_MAX {
-                    self.soundings.offer(told);
-                    far -= 1;
-                }
             }
         }
         search.lookup.testified(&contact.addr, &heard);
@@ -389,6 +379,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 ..*hop
             };
         }
+        let target = search.lookup.target();
+        // Places to begin are of our choice; others may name themselves.
+        let most = if flight.id.is_none() { 2 } else { 1 };
+        self.may_sound(now, target, &heard, most);
     }
 
     fn announce_confirmed(&mut self, flight: &Flight, rtt: Duration) {
@@ -401,37 +395,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             hop.rtt = Some(rtt);
         }
         self.stirred = true;
-    }
-
-    /// Somebody told of its own neighbours, or does not in time. Once by that it is known how dense
-    /// the network is, lookups tell crowds.
-    pub(super) fn sounded(&mut self, now: Instant, flight: &Flight, told: Option<&Response<'_>>) {
-        let Some(id) = flight.id.filter(|_| S::CENSUS) else { return };
-        self.stirred = true;
-        let before = self.soundings.density();
-        match told.filter(|told| told.id() == Some(id)) {
-            None => self.soundings.give_up(id),
-            Some(told) => {
-                let neighbours = own_nodes(self.config.family, told).map(|contact| contact.id);
-                self.soundings.heard(id, neighbours);
-            }
-        }
-        if self.soundings.density() == before {
-            return;
-        }
-        let density = self.density();
-        for (_, search) in self.searches.iter_mut() {
-            search.lookup.set_density(density);
-            if !search.lookup.is_crowded(density) {
-                continue;
-            }
-            // The crowd may have pushed everybody else out of sight.
-            let mut closest = Vec::<Contact, { 2 * K }>::new();
-            self.table.closest(now, search.lookup.target(), Quality::Usable, &mut closest);
-            for contact in &closest {
-                search.lookup.add(*contact, false);
-            }
-        }
     }
 
     /// Nodes that upkeep heard of.
@@ -453,7 +416,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
     }
 }
 
-fn own_nodes<'a>(family: Family, response: &Response<'a>) -> impl Iterator<Item = Contact> + 'a {
+pub(super) fn own_nodes<'a>(
+    family: Family,
+    response: &Response<'a>,
+) -> impl Iterator<Item = Contact> + 'a {
     match family {
         Family::V4 => response.nodes(),
         Family::V6 => response.nodes6(),

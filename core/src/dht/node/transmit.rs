@@ -14,7 +14,6 @@ use crate::dht::node::replies::{AskedForPeers, around};
 use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
-use crate::dht::soundings::Soundings;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, Upkeep};
@@ -99,7 +98,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                         }
                     }
                     Asker::Verify(newcomer) => self.has_verified(newcomer),
-                    Asker::Sounding if late == Late::Slow => self.sounded(now, &flight, None),
+                    Asker::Sounding if Self::CAN_SOUND && late == Late::Slow => {
+                        self.sounded(now, &flight, None)
+                    }
                     Asker::Upkeep | Asker::Sounding => {}
                 },
                 Lapse::Silent(flight) => {
@@ -125,9 +126,12 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                         }
                         // If its patience was so short that it was never slow.
                         Asker::Verify(newcomer) => self.has_verified(newcomer),
-                        Asker::Upkeep => {}
-                        // If it was never so late.
-                        Asker::Sounding => self.sounded(now, &flight, None),
+                        // If it was never so late. It may have answered whoever looks.
+                        Asker::Sounding if Self::CAN_SOUND => {
+                            never = false;
+                            self.sounded(now, &flight, None);
+                        }
+                        Asker::Upkeep | Asker::Sounding => {}
                     }
                     // Places to begin are asked again whenever there is need.
                     if blamed && never && !self.bootstrap.sources().contains(&flight.to) {
@@ -281,13 +285,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             return None;
         }
         let may_contact = self.destinations.has_room(now);
+        let sounds = self.sounds();
         let (mut ended, census, soundings) = (false, &mut self.census, &self.soundings);
         let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.has_ended() {
                 ended = true;
                 return None;
             }
-            search.advance(now, |lookup| S::CENSUS && soundings.may_tell_a_crowd(lookup));
+            search.advance(now, |lookup| sounds && soundings.may_tell_a_crowd(lookup));
             if search.has_ended() {
                 ended = true;
                 if S::CENSUS && search.outcome.end == End::Complete {
@@ -303,9 +308,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             search.lookup.next_ask().map(|ask| (row, ask))
         });
         if ended {
-            if S::CENSUS && self.searches.iter().all(|(_, search)| search.has_ended()) {
-                self.soundings = Soundings::default();
-            }
+            self.end_sounding();
             self.untold = true;
             self.settle_bootstrap(now);
         }
@@ -359,9 +362,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        if S::CENSUS
-            && let Some(contact) = self.soundings.next()
-        {
+        if let Some(contact) = self.next_sounding(now) {
             let (id, asker) = (Some(contact.id), Asker::Sounding);
             return self.send(now, buffer, contact.addr, id, asker, id);
         }
