@@ -49,7 +49,10 @@ pub(super) fn lend<S: Storage, R: CryptoRng>(now: Instant, homes: &mut Homes<S, 
         }
         let mut contacts = Vec::<Contact, { 2 * K }>::new();
         rich.node().table().closest(now, id, Quality::Good, &mut contacts);
-        if let Some(home) = homes.get_mut(place) {
+        let Some(home) = homes.get_mut(place) else { continue };
+        contacts.retain(|contact| home.node().may_borrow(now, contact));
+        // Nobody is woken for nothing: who is awake would do at any time what is to be done later.
+        if !contacts.is_empty() {
             is_new |= home.node_mut().borrow_contacts(now, &contacts);
         }
     }

@@ -96,16 +96,19 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.config.upkeep.bootstrap && begins && self.is_poor()
     }
 
+    /// Whether a contact of another is of use.
+    pub(crate) fn may_borrow(&self, now: Instant, contact: &Contact) -> bool {
+        !self.silent.is_shunned(now, &contact.addr)
+            && !self.blocked.is_shunned(now, &contact.addr)
+            && self.table.wants(now, *contact)
+    }
+
     /// Takes in contacts of others, to be asked before they are trusted. Returns whether any was
     /// new.
     pub(crate) fn borrow_contacts(&mut self, now: Instant, contacts: &[Contact]) -> bool {
         let before = self.table.len();
         for contact in contacts {
-            let is_shunned = self.silent.is_shunned(now, &contact.addr)
-                || self.blocked.is_shunned(now, &contact.addr);
-            if !is_shunned {
-                self.table.restore(now, *contact);
-            }
+            self.table.restore(now, *contact);
         }
         let is_richer = self.table.len() > before;
         if is_richer && !self.bootstrap.is_due(now) {
