@@ -17,7 +17,7 @@ use crate::time::Instant;
 use crate::wire::krpc::Response;
 
 impl<S: Storage, R: CryptoRng> Node<S, R> {
-    pub(super) const CAN_SOUND: bool = S::CENSUS && SOUNDINGS_MAX > 0;
+    pub(super) const CAN_SOUND: bool = S::CENSUS && SOUNDINGS_MAX != 0;
 
     /// How dense the network is around any point, as well as is known.
     pub(super) fn density(&self) -> Density {
