@@ -6,6 +6,8 @@
 //! target has no say in how dense it is elsewhere. It holds while somebody looks, no longer: a network
 //! may be growing. Knows neither time nor messages.
 
+use core::net::SocketAddr;
+
 use heapless::Vec;
 
 use crate::contact::{Contact, Network};
@@ -56,6 +58,12 @@ impl Soundings {
         if !is_known {
             let _ = List::push(&mut self.rows, Sounding { contact, state: State::Wanted });
         }
+    }
+
+    /// An address is not to be asked any more.
+    pub(super) fn forget(&mut self, addr: &SocketAddr) {
+        let is_meant = |row: &Sounding| row.state == State::Wanted && row.contact.addr == *addr;
+        List::retain(&mut self.rows, |row| !is_meant(row));
     }
 
     /// Whom to ask next for the nodes closest to its own id, if anybody: more than are enough only where

@@ -256,6 +256,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         self.blocked.shun(now, addr, how_long);
         self.table.remove(&addr);
         List::retain(&mut self.newcomers, |newcomer| *newcomer != addr);
+        if Self::CAN_SOUND {
+            self.soundings.forget(&addr);
+        }
         for (_, search) in self.searches.iter_mut() {
             search.lookup.refused(&addr, Errand::Search);
         }

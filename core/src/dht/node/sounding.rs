@@ -69,18 +69,10 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
     }
 
-    /// Whom to ask next for its neighbours.
-    pub(super) fn next_sounding(&mut self, now: Instant) -> Option<Contact> {
-        if !self.sounds() || !self.is_searching() {
-            return None;
-        }
-        while let Some(contact) = self.soundings.next() {
-            if !self.blocked.is_shunned(now, &contact.addr) {
-                return Some(contact);
-            }
-            self.soundings.give_up(contact.id);
-        }
-        None
+    /// Whom to ask next for its neighbours. Also when it has become known how dense the network is: a
+    /// lookup that waits for an answer is looked at again when it comes.
+    pub(super) fn next_sounding(&mut self) -> Option<Contact> {
+        if Self::CAN_SOUND && self.is_searching() { self.soundings.next() } else { None }
     }
 
     /// Somebody told of its own neighbours, or does not in time. Once by that it is known how dense

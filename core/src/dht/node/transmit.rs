@@ -362,7 +362,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.held = Some(self.destinations.ready_at(now));
             return None;
         }
-        if let Some(contact) = self.next_sounding(now) {
+        if let Some(contact) = self.next_sounding() {
             let (id, asker) = (Some(contact.id), Asker::Sounding);
             return self.send(now, buffer, contact.addr, id, asker, id);
         }
