@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use tinybt_core::dht::{Config, Dual, Heap};
-use tinybt_core::wire::krpc::{self, Envelope, Question};
+use tinybt_core::wire::krpc::{self, Question};
 use tinybt_core::{Family, InfoHash};
 use tinybt_std::Driver;
-use tinybt_tests::echo::{Rate, Style, Target, compare, drive_one_by_one, echo, serve};
-use tinybt_tests::nodes::{fill, id, node};
+use tinybt_tests::echo::{Rate, Style, Target, compare, drive_one_by_one, echo, encode, serve};
+use tinybt_tests::nodes::{fill, node};
 
 fn main() {
     let stop = Arc::new(AtomicBool::new(false));
@@ -80,15 +80,6 @@ fn print(what: &str, served: Rate, other: Rate) {
         other.per_second,
         served.per_second / other.per_second
     );
-}
-
-fn encode(question: &Question<'_>) -> Vec<u8> {
-    let envelope =
-        Envelope { transaction: b"abcd", version: None, read_only: true, external: None };
-    let mut bytes = vec![0; 1_472];
-    let len = krpc::encode_query(&mut bytes, &envelope, id(1, 1), question).unwrap();
-    bytes.truncate(len);
-    bytes
 }
 
 fn ask(server: SocketAddr, question: &Question<'_>) -> Vec<u8> {

@@ -16,11 +16,11 @@ use std::time::Instant;
 
 use chacha20::ChaCha8Rng;
 use tinybt_core::dht::{Config, Dual, Heap};
-use tinybt_core::wire::krpc::{self, Envelope, Question};
+use tinybt_core::wire::krpc::{self, Question};
 use tinybt_core::{Family, InfoHash};
 use tinybt_runtime::batch::{BATCH, Inbox, Outbox};
 use tinybt_std::Driver;
-use tinybt_tests::echo::echo_by_turns;
+use tinybt_tests::echo::{echo_by_turns, encode};
 use tinybt_tests::nodes::{fill, id, node};
 
 const TURNS: usize = 20_000;
@@ -142,15 +142,6 @@ fn server() -> Dual<Heap, ChaCha8Rng> {
     let mut node = node(3, config);
     fill(&mut node);
     Dual::new(Some(node), None)
-}
-
-fn encode(question: &Question<'_>) -> Vec<u8> {
-    let envelope =
-        Envelope { transaction: b"abcd", version: None, read_only: true, external: None };
-    let mut bytes = vec![0; 1_472];
-    let len = krpc::encode_query(&mut bytes, &envelope, id(1, 1), question).unwrap();
-    bytes.truncate(len);
-    bytes
 }
 
 fn announce(asker: &mut Asker, to: SocketAddr, serve: &mut impl FnMut()) {

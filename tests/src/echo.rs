@@ -14,8 +14,11 @@ use std::{fs, io, iter};
 
 use mio::{Events, Interest, Poll, Token};
 use tinybt_core::Machine;
+use tinybt_core::wire::krpc::{self, Envelope, Question};
 use tinybt_runtime::batch::{BATCH, Inbox, Outbox};
 use tinybt_runtime::{Next, Pump, Socket};
+
+use crate::nodes::id;
 
 const OUTSTANDING: usize = 64;
 const ROUND: Duration = Duration::from_millis(150);
@@ -266,4 +269,14 @@ impl Socket for OneByOne {
     fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.0.send_to(datagram, to)
     }
+}
+
+/// A question as a stranger asks it who has no answers for anybody.
+pub fn encode(question: &Question<'_>) -> Vec<u8> {
+    let envelope =
+        Envelope { transaction: b"abcd", version: None, read_only: true, external: None };
+    let mut bytes = vec![0; 1_472];
+    let len = krpc::encode_query(&mut bytes, &envelope, id(1, 1), question).expect("it fits");
+    bytes.truncate(len);
+    bytes
 }
