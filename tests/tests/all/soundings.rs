@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tinybt_core::dht::{Config, Event, LookupId};
+use tinybt_core::dht::{Config, Event, LookupId, Port};
 use tinybt_core::wire::krpc::{self, Answer, Body, Envelope};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_tests::nodes::{TestNode, addr, node};
@@ -20,8 +20,12 @@ struct Net {
     there: HashMap<SocketAddr, (Id, Vec<Contact>)>,
     /// Who was asked for the nodes closest to his own id.
     sounded: Vec<SocketAddr>,
-    /// When each node was first asked.
-    log: Vec<(Instant, SocketAddr)>,
+    /// Who answers that question later than others do, and how much.
+    late: HashMap<SocketAddr, Duration>,
+    /// Whom the node announced itself to.
+    told: Vec<(Instant, SocketAddr)>,
+    /// Answers under way, the next one first.
+    flying: Vec<(Instant, SocketAddr, Vec<u8>)>,
 }
 
 impl Net {
@@ -36,9 +40,18 @@ impl Net {
     }
 
     /// Drives a node until its lookup has ended; `None` if it does not within an hour.
-    fn run(&mut self, node: &mut TestNode, mut now: Instant, lookup: LookupId) -> Option<Instant> {
-        let until = now + Duration::from_secs(3_600);
-        let mut flying: Vec<(Instant, SocketAddr, Vec<u8>)> = Vec::new();
+    fn run(&mut self, node: &mut TestNode, now: Instant, lookup: LookupId) -> Option<Instant> {
+        self.run_until(node, now, now + Duration::from_secs(3_600), lookup)
+    }
+
+    /// The same for another while.
+    fn run_until(
+        &mut self,
+        node: &mut TestNode,
+        mut now: Instant,
+        until: Instant,
+        lookup: LookupId,
+    ) -> Option<Instant> {
         let mut out = buffer();
         while now < until {
             let deadline = loop {
@@ -48,22 +61,32 @@ impl Net {
                     }
                     Step::Event(_) => {}
                     Step::Send(transmit) => {
-                        self.log.push((now, transmit.to));
-                        if let Some(reply) = self.reply(transmit.to, &out[..transmit.len]) {
-                            flying.push((now + RTT, transmit.to, reply));
-                        }
+                        self.ask(now, transmit.to, &out[..transmit.len]);
                     }
                     Step::Wait(deadline) => break deadline,
                 }
             };
-            let arrival = flying.first().map(|(at, ..)| *at);
-            now = [deadline, arrival].into_iter().flatten().min().unwrap_or(until).max(now);
-            if arrival == Some(now) {
-                let (_, from, bytes) = flying.remove(0);
+            let arrival = self.flying.first().map(|(at, ..)| *at);
+            let next = [deadline, arrival].into_iter().flatten().min().unwrap_or(until);
+            now = next.max(now).min(until);
+            if arrival.is_some_and(|at| at <= now) {
+                let (_, from, bytes) = self.flying.remove(0);
                 let _ = node.handle_datagram(now, from, &bytes);
             }
         }
         None
+    }
+
+    fn ask(&mut self, now: Instant, to: SocketAddr, query: &[u8]) {
+        let sounded = self.sounded.len();
+        let Some(reply) = self.reply(to, query) else { return };
+        let late = self.late.get(&to).filter(|_| self.sounded.len() > sounded);
+        self.flying.push((now + RTT + late.copied().unwrap_or_default(), to, reply));
+        self.flying.sort_by_key(|(at, ..)| *at);
+        let query = krpc::decode(query).expect("what we send is well-formed").body;
+        if matches!(query, Body::Query(query) if query.method == b"announce_peer") {
+            self.told.push((now, to));
+        }
     }
 
     fn reply(&mut self, to: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
@@ -99,6 +122,13 @@ fn crowd() -> Vec<Contact> {
         Contact { id, addr: addr(400 + usize::from(index) * 300) }
     };
     (0..12).map(near).collect()
+}
+
+/// How many of those who were told are of the crowd, and how many are not.
+fn shares(net: &Net) -> (usize, usize) {
+    let is_of_crowd = |to: &SocketAddr| crowd().iter().any(|member| member.addr == *to);
+    let crowd = net.told.iter().filter(|(_, to)| is_of_crowd(to)).count();
+    (crowd, net.told.len() - crowd)
 }
 
 /// Eight neighbours of somebody, `bits` away, whom nobody sounds: of a network that was asked.
@@ -228,4 +258,37 @@ fn who_knows_how_dense_the_network_is_asks_nobody() {
     let lookup = node.get_peers(now, InfoHash(TARGET.0)).unwrap();
     net.run(&mut node, now, lookup).expect("it ends");
     assert_eq!(net.sounded, []);
+}
+
+#[test]
+fn a_crowd_that_answers_first_is_not_the_end_of_the_first_lookup_of_a_life() {
+    // Two places to begin: one names two to be sounded and the neighbours of the target, the other a
+    // crowd, which knows nobody. Neighbours are as far apart as the two say of their own.
+    let far = [1, 2].map(|n| Contact { id: far(n, 0), addr: at(usize::from(n)) });
+    let neighbour = |n: u8| {
+        let mut id = Id([0; 20]);
+        (id.0[1], id.0[19]) = (16 * n, n);
+        Contact { id, addr: at(20 + usize::from(n)) }
+    };
+    let near: Vec<Contact> = (1..8).map(neighbour).collect();
+    let late = Duration::from_millis(30);
+    for (do_tell, expected) in [(true, (2, 6)), (false, (8, 0))] {
+        let mut net = Net::new(&[&far[..], &near[..6]].concat());
+        net.put(Contact { id: self::far(201, 0), addr: at(0) }, &crowd()[..8]);
+        crowd().iter().for_each(|member| net.put(*member, &[]));
+        near.iter().for_each(|contact| net.put(*contact, &near));
+        for contact in far.iter().filter(|_| do_tell) {
+            net.put(*contact, &neighbours(contact.id, 8));
+            net.late.insert(contact.addr, late);
+        }
+        let (mut node, now) = begin();
+        node.add_source(at(0));
+        let lookup = node.announce(now, InfoHash(TARGET.0), Port::Implied).unwrap();
+        net.run(&mut node, now, lookup).expect("it ends");
+        assert_eq!(net.sounded, far.map(|contact| contact.addr));
+        assert_eq!(shares(&net), expected, "soundings are answered: {do_tell}");
+        // The crowd has answered at the second round trip, who was sounded a little later.
+        let first = net.told.iter().map(|(at, _)| *at).min();
+        assert!(first >= Some(now + RTT + RTT + late), "{:?}", net.told);
+    }
 }

@@ -14,6 +14,7 @@ use crate::dht::node::replies::{AskedForPeers, around};
 use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
+use crate::dht::size::Density;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, Upkeep};
@@ -286,6 +287,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         }
         let may_contact = self.destinations.has_room(now);
         let sounds = self.sounds();
+        // A crowd that is told leaves no places to its neighbours.
+        let is_early = !sounds || self.soundings.density() != Density::UNKNOWN;
         let (mut ended, census, soundings) = (false, &mut self.census, &self.soundings);
         let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.has_ended() {
@@ -305,7 +308,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             if !may_contact {
                 return None;
             }
-            search.lookup.next_ask().map(|ask| (row, ask))
+            search.next_ask(is_early).map(|ask| (row, ask))
         });
         if ended {
             self.end_sounding();
