@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tinybt_core::dht::{Config, Event, LookupId, Port};
+use tinybt_core::limits::DENSITY_LOOKUPS;
 use tinybt_core::wire::krpc::{self, Answer, Body, Envelope};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_tests::nodes::{TestNode, addr, node};
@@ -122,6 +123,16 @@ fn crowd() -> Vec<Contact> {
         Contact { id, addr: addr(400 + usize::from(index) * 300) }
     };
     (0..12).map(near).collect()
+}
+
+/// Twelve of a network of a few, all over the key space, each of whom knows the next eight.
+fn others() -> Vec<Contact> {
+    let other = |index: u8| {
+        let mut id = Id([0; 20]);
+        (id.0[0], id.0[19]) = (21 * index + 10, index);
+        Contact { id, addr: at(10 + usize::from(index)) }
+    };
+    (0..12).map(other).collect()
 }
 
 /// How many of those who were told are of the crowd, and how many are not.
@@ -291,4 +302,42 @@ fn a_crowd_that_answers_first_is_not_the_end_of_the_first_lookup_of_a_life() {
         let first = net.told.iter().map(|(at, _)| *at).min();
         assert!(first >= Some(now + RTT + RTT + late), "{:?}", net.told);
     }
+}
+
+#[test]
+fn who_waits_for_soundings_goes_on_when_another_lookup_says_how_dense_the_network_is() {
+    let others = others();
+    let mut net = Net::new(&others[..8]);
+    for (index, contact) in others.iter().enumerate() {
+        let next: Vec<Contact> = (1..9).map(|step| others[(index + step) % 12]).collect();
+        net.put(*contact, &next);
+    }
+    // A patient node, which has looked for all but one of those by which the density is known.
+    let mut config = Config::new(Family::V4);
+    config.timeout_min = Duration::from_secs(2);
+    config.upkeep.bootstrap = false;
+    let mut node = node(1, config);
+    node.add_source(addr(0));
+    let mut now = Instant::from_secs(1_000);
+    for target in 1..DENSITY_LOOKUPS as u8 {
+        let lookup = node.get_peers(now, InfoHash([target * 60; 20])).unwrap();
+        now = net.run(&mut node, now, lookup).expect("it ends") + Duration::from_secs(5);
+    }
+    // Of those who are sounded now one answers soon, and it may be a crowd's by what he says.
+    crowd().iter().for_each(|member| net.put(*member, &[]));
+    net.put(others[0], &crowd()[..8]);
+    let late = Duration::from_secs(1);
+    let known = net.sounded.len();
+    net.late = others.iter().map(|other| (other.addr, late)).collect();
+    net.late.remove(&others[6].addr);
+    let waiting = node.announce(now, InfoHash(TARGET.0), Port::Implied).unwrap();
+    let half = now + late / 2;
+    assert_eq!(net.run_until(&mut node, now, half, waiting), None);
+    assert!(net.sounded[known..].contains(&others[6].addr) && net.sounded.len() > known + 1);
+    assert_eq!(net.told, [], "it waits");
+    let other = node.get_peers(half, InfoHash([250; 20])).unwrap();
+    let end = net.run_until(&mut node, half, now + late, other).expect("it ends");
+    let end = net.run_until(&mut node, end, now + late, waiting).expect("it goes on at once");
+    assert!(end < now + late);
+    assert_eq!(shares(&net), (2, 6), "and knows a crowd");
 }

@@ -315,7 +315,16 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.untold = true;
             self.settle_bootstrap(now);
         }
+        // By what has ended it may be known now how dense the network is.
+        let is_settled = ended && sounds && !self.sounds();
+        if is_settled {
+            self.share_density(now);
+        }
         let Some(((row, ask), turn)) = next else {
+            if is_settled {
+                // Whoever waited for that goes on.
+                return self.send_search(now, buffer);
+            }
             if may_contact {
                 self.stirred = false;
             } else if !self.searches.is_empty() {
