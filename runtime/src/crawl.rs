@@ -132,7 +132,7 @@ impl CrawlBuilder {
         self
     }
 
-    /// Goes on where the crawl was that wrote this file, and writes it every ten minutes and in the end.
+    /// Goes on where the crawl was that wrote this file; writes it every ten minutes and in the end.
     pub fn state(mut self, path: impl Into<PathBuf>) -> Self {
         self.state = Some(path.into());
         self
@@ -292,7 +292,8 @@ impl futures_core::Stream for Crawl {
 }
 
 impl CrawlEngine {
-    /// Carries out what the handle wants, and has the state written when it is time. The context's waker is woken when there is more.
+    /// Carries out what the handle wants, and has the state written when it is time. The context's
+    /// waker is woken when there is more.
     pub fn obey(&mut self, crawler: &mut Crawling, now: Instant, context: &mut Context<'_>) {
         if now >= self.save_at {
             self.save(crawler, now);

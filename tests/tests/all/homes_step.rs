@@ -191,7 +191,8 @@ fn each_reply_goes_out_once_from_where_it_was_asked_whatever_else_is_under_way()
             let sent: Vec<_> = done.iter().filter_map(reply).collect();
             let mut replies: Vec<_> = sent.iter().filter_map(|sent| sent.ok()).collect();
             let mut others: Vec<_> = sent.iter().filter_map(|sent| sent.err()).collect();
-            (replies.sort(), others.sort());
+            replies.sort();
+            others.sort();
             let mut expected: Vec<_> = all.chain(pending.replies.iter().copied()).collect();
             expected.sort();
             assert_eq!(replies, expected, "{which}");

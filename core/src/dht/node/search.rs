@@ -106,7 +106,8 @@ impl<S: Storage> SearchRow<S> {
 
     /// The next question of its lookup, if there is any now.
     ///
-    /// `is_early`: who is told need not be kept until the end. A put has to hear first what others hold.
+    /// `is_early`: whoever is sure to be one of the closest may be told. A put has to hear first what
+    /// others hold.
     pub(crate) fn next_ask(&mut self, is_early: bool) -> Option<Ask> {
         if is_early && matches!(self.goal, Goal::Announce(_)) {
             self.lookup.tell_early();
