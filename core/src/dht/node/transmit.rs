@@ -281,7 +281,19 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         Some(Transmit::new(to, len))
     }
 
+    #[inline(always)]
     fn send_search(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        let sounds = self.sounds();
+        let sent = self.send_of_lookups(now, buffer);
+        if !sounds || self.sounds() {
+            return sent;
+        }
+        // By what has ended it is known how dense the network is: whoever waited for that goes on.
+        self.share_density(now);
+        sent.or_else(|| self.send_of_lookups(now, buffer))
+    }
+
+    fn send_of_lookups(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         if !self.stirred {
             return None;
         }
@@ -315,16 +327,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             self.untold = true;
             self.settle_bootstrap(now);
         }
-        // By what has ended it may be known now how dense the network is.
-        let is_settled = ended && sounds && !self.sounds();
-        if is_settled {
-            self.share_density(now);
-        }
         let Some(((row, ask), turn)) = next else {
-            if is_settled {
-                // Whoever waited for that goes on.
-                return self.send_search(now, buffer);
-            }
             if may_contact {
                 self.stirred = false;
             } else if !self.searches.is_empty() {
