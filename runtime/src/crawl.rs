@@ -96,8 +96,7 @@ enum Order {
 /// As much waits to be read when a crawl goes on that was held.
 const ROOM: usize = WAITING_MAX / 2;
 
-/// Between two times that the state is written: whoever is killed loses no more than this. Some ten
-/// megabytes of a whole network take a few milliseconds of the loop.
+/// Between two times that the state is written: whoever is killed loses no more than this.
 const SAVE_EVERY: Duration = Duration::from_secs(600);
 
 impl Default for CrawlBuilder {
