@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
 use tinybt_core::dht::crawl::{CrawlConfig, Crawler, Event, Progress};
@@ -20,7 +21,7 @@ use crate::mailbox::{Receiver, Sender, WAITING_MAX, mailbox};
 use crate::names::{Named, Names};
 use crate::pump::START;
 use crate::setup::random;
-use crate::state;
+use crate::state::{self, Kept, Replacement};
 
 /// What a driver drives in a crawl.
 pub type Crawling = Crawler<Heap, ChaCha12Rng>;
@@ -66,7 +67,11 @@ pub struct CrawlEngine {
     tell: Sender<Event>,
     /// Too much waits to be read.
     is_held: bool,
-    state: Option<PathBuf>,
+    state: Option<Kept>,
+    /// When it is written next.
+    save_at: Instant,
+    /// Where that is done.
+    host: Arc<dyn Host>,
     is_over: bool,
     /// Names that were not found so far.
     unresolved: Vec<String>,
@@ -74,7 +79,7 @@ pub struct CrawlEngine {
 
 /// What is left to be done when the loop has ended.
 pub struct CrawlLast {
-    save: Option<(Vec<u8>, PathBuf)>,
+    save: Option<(Replacement, PathBuf)>,
     result: io::Result<()>,
     tell: Sender<Event>,
 }
@@ -90,6 +95,9 @@ enum Order {
 
 /// As much waits to be read when a crawl goes on that was held.
 const ROOM: usize = WAITING_MAX / 2;
+
+/// Between two times that the state is written: whoever is killed loses no more than this.
+const SAVE_EVERY: Duration = Duration::from_secs(600);
 
 impl Default for CrawlBuilder {
     fn default() -> Self {
@@ -123,7 +131,7 @@ impl CrawlBuilder {
         self
     }
 
-    /// Goes on where the crawl ended that wrote this file, and writes it in the end.
+    /// Goes on where the crawl was that wrote this file; writes it every ten minutes and in the end.
     pub fn state(mut self, path: impl Into<PathBuf>) -> Self {
         self.state = Some(path.into());
         self
@@ -172,7 +180,8 @@ impl CrawlBuilder {
         }
         // A name that takes long to resolve keeps no crawl alive.
         let back = orders.uncounted();
-        let resolver = Names::new(host, move |named| back.send(Order::Named(named)).is_ok());
+        let resolver =
+            Names::new(host.clone(), move |named| back.send(Order::Named(named)).is_ok());
         let names: Vec<String> = names.into_iter().map(|(_, name)| name).collect();
         if !names.is_empty() {
             resolver.look_up(names).map_err(Error::Socket)?;
@@ -181,7 +190,9 @@ impl CrawlBuilder {
             orders: inbox,
             tell,
             is_held: false,
-            state: self.state,
+            state: self.state.map(Kept::new),
+            save_at: START + SAVE_EVERY,
+            host,
             is_over: false,
             unresolved: Vec::new(),
         };
@@ -280,8 +291,12 @@ impl futures_core::Stream for Crawl {
 }
 
 impl CrawlEngine {
-    /// Carries out what the handle wants. The context's waker is woken when there is more.
+    /// Carries out what the handle wants, and has the state written when it is time. The context's
+    /// waker is woken when there is more.
     pub fn obey(&mut self, crawler: &mut Crawling, now: Instant, context: &mut Context<'_>) {
+        if now >= self.save_at {
+            self.save(crawler, now);
+        }
         while !self.is_over
             && let Poll::Ready(order) = self.orders.poll(context)
         {
@@ -304,6 +319,15 @@ impl CrawlEngine {
                     self.is_over |= order.is_none();
                 }
             }
+        }
+    }
+
+    fn save(&mut self, crawler: &Crawling, now: Instant) {
+        self.save_at = now + SAVE_EVERY;
+        if let Some(kept) = &mut self.state {
+            let replace = kept.replacement(crawler.save(now));
+            // If it cannot be, it is tried again, and in the end somebody is told.
+            let _ = self.host.run(Duration::ZERO, Box::new(move || drop(replace())));
         }
     }
 
@@ -332,7 +356,10 @@ impl CrawlEngine {
     /// What is left to be done when the loop has ended, for whatever reason. Close the socket before
     /// [`CrawlLast::finish`]: who is told of the end may want the port.
     pub fn end(self, crawler: &Crawling, now: Instant, result: io::Result<()>) -> CrawlLast {
-        let save = self.state.map(|path| (crawler.save(now), path));
+        let save = self.state.map(|mut kept| {
+            let path = kept.path().to_owned();
+            (kept.replacement(crawler.save(now)), path)
+        });
         CrawlLast { save, result, tell: self.tell }
     }
 }
@@ -345,8 +372,8 @@ impl CrawlLast {
     /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
     pub fn finish(self) -> Result<(), Error> {
         let Self { save, result, tell } = self;
-        let saved = save.map_or(Ok(()), |(bytes, path)| {
-            state::replace(&path, &bytes).map_err(|source| Error::State { path, source })
+        let saved = save.map_or(Ok(()), |(replace, path)| {
+            replace().map_err(|source| Error::State { path, source })
         });
         drop(tell);
         saved.and(result.map_err(Error::Socket))
@@ -361,8 +388,8 @@ impl fmt::Debug for Crawl {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::task::Waker;
-    use std::time::Duration;
 
     use tinybt_core::{InfoHash, Machine, Step, buffer};
 
@@ -377,9 +404,72 @@ mod tests {
         }
     }
 
-    fn parts() -> CrawlParts {
+    /// Keeps what is to be done until somebody asks for it.
+    #[derive(Default)]
+    struct Later(Mutex<Vec<Work>>);
+
+    impl Host for Later {
+        fn run(&self, _: Duration, work: Work) -> io::Result<()> {
+            self.0.lock().unwrap().push(work);
+            Ok(())
+        }
+    }
+
+    impl Later {
+        fn take(&self) -> Vec<Work> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+
+    fn builder() -> CrawlBuilder {
         let builder = CrawlBuilder::default().bind(([127, 0, 0, 1], 0).into());
-        builder.bootstrap(["127.0.0.1:9"]).build(Arc::new(Nowhere)).unwrap()
+        builder.bootstrap(["127.0.0.1:9"])
+    }
+
+    fn parts() -> CrawlParts {
+        builder().build(Arc::new(Nowhere)).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_written_now_and_then_and_no_older_one_after_a_newer() {
+        let path = std::env::temp_dir().join(format!("tinybt-crawl-{}.state", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let later = Arc::new(Later::default());
+        let CrawlParts { mut crawler, mut engine, .. } =
+            builder().state(&path).build(later.clone()).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut obey = |engine: &mut CrawlEngine, crawler: &mut Crawling, at: Duration| {
+            engine.obey(crawler, START + at, &mut context);
+            later.take()
+        };
+        let tick = Duration::from_micros(1);
+        assert!(obey(&mut engine, &mut crawler, SAVE_EVERY - tick).is_empty());
+        let (mut states, mut works) = (Vec::new(), Vec::new());
+        for round in 1..4 {
+            // Each time there are more rounds behind it.
+            let mut saved = crawler.save(START);
+            saved[b"d2:ati".len()] = b'0' + round;
+            crawler.restore(START, &saved).unwrap();
+            states.push(saved);
+            let at = SAVE_EVERY * u32::from(round);
+            works.extend(obey(&mut engine, &mut crawler, at));
+            assert!(obey(&mut engine, &mut crawler, at + SAVE_EVERY - tick).is_empty());
+        }
+        let read = || std::fs::read(&path).ok();
+        assert_eq!((works.len(), read()), (3, None));
+        // Whoever does it takes his time, and so does the end.
+        let third = works.pop();
+        for (work, now) in works.into_iter().rev().zip([1, 1]) {
+            work();
+            assert_eq!(read().as_ref(), Some(&states[now]));
+        }
+        let last = engine.end(&crawler, START, Ok(()));
+        let end = crawler.save(START);
+        last.finish().unwrap();
+        std::fs::write(&path, "of the end").unwrap();
+        third.unwrap()();
+        assert_eq!((read().as_deref(), end == states[2]), (Some(&b"of the end"[..]), true));
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -107,6 +107,19 @@ fn a_crawl_ends_in_order_when_it_is_interrupted() {
 }
 
 #[test]
+fn a_crawl_that_nobody_reads_any_longer_saves_its_state() {
+    let nodes = nodes(40);
+    let entry = nodes[0].addr.to_string();
+    let state = scratch("crawl-abandoned.state");
+    let path = state.to_str().unwrap();
+    let args = ["crawl", "--bind", "127.0.0.1:0", "--bootstrap", &entry, "--rate", "10"];
+    let mut crawl = Running::start(&[&args[..], &["--state", path]].concat());
+    crawl.line_with("0");
+    assert_eq!(crawl.abandon(), Some(0));
+    assert!(std::fs::metadata(&state).unwrap().len() > 100);
+}
+
+#[test]
 fn one_node_is_asked_for_a_sample() {
     let nodes = nodes(2);
     let addr = nodes[1].addr.to_string();

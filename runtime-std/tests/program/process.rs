@@ -18,7 +18,8 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// A process that does not outlive the test.
 pub(crate) struct Running {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    /// There until nobody reads them.
+    lines: Option<std::io::Lines<BufReader<std::process::ChildStdout>>>,
 }
 
 impl Running {
@@ -26,11 +27,18 @@ impl Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tinybt"));
         let mut child = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        Self { child, lines: Some(lines) }
     }
 
     pub(crate) fn line_with(&mut self, word: &str) -> String {
-        self.lines.by_ref().map_while(Result::ok).find(|line| line.contains(word)).unwrap()
+        let lines = self.lines.iter_mut().flatten();
+        lines.map_while(Result::ok).find(|line| line.contains(word)).unwrap()
+    }
+
+    /// Reads no more of what it says; returns how it ends.
+    pub(crate) fn abandon(mut self) -> Option<i32> {
+        self.lines = None;
+        self.child.wait().unwrap().code()
     }
 
     /// Ctrl-C; returns how long it took to end and how.

@@ -13,6 +13,7 @@ mod finder_hostile;
 mod follow;
 mod fuzz_seeds;
 mod homes;
+mod homes_step;
 mod hostile;
 mod hostile_amplification;
 mod hostile_density;

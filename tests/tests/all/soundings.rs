@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tinybt_core::dht::{Config, Event, LookupId};
+use tinybt_core::dht::{Config, Event, LookupId, Port};
+use tinybt_core::limits::DENSITY_LOOKUPS;
 use tinybt_core::wire::krpc::{self, Answer, Body, Envelope};
 use tinybt_core::{Contact, Family, Id, InfoHash, Instant, Machine, Step, buffer};
 use tinybt_tests::nodes::{TestNode, addr, node};
@@ -20,8 +21,12 @@ struct Net {
     there: HashMap<SocketAddr, (Id, Vec<Contact>)>,
     /// Who was asked for the nodes closest to his own id.
     sounded: Vec<SocketAddr>,
-    /// When each node was first asked.
-    log: Vec<(Instant, SocketAddr)>,
+    /// Who answers that question later than others do, and how much.
+    late: HashMap<SocketAddr, Duration>,
+    /// Whom the node announced itself to.
+    told: Vec<(Instant, SocketAddr)>,
+    /// Answers under way, the next one first.
+    flying: Vec<(Instant, SocketAddr, Vec<u8>)>,
 }
 
 impl Net {
@@ -36,9 +41,18 @@ impl Net {
     }
 
     /// Drives a node until its lookup has ended; `None` if it does not within an hour.
-    fn run(&mut self, node: &mut TestNode, mut now: Instant, lookup: LookupId) -> Option<Instant> {
-        let until = now + Duration::from_secs(3_600);
-        let mut flying: Vec<(Instant, SocketAddr, Vec<u8>)> = Vec::new();
+    fn run(&mut self, node: &mut TestNode, now: Instant, lookup: LookupId) -> Option<Instant> {
+        self.run_until(node, now, now + Duration::from_secs(3_600), lookup)
+    }
+
+    /// The same for another while.
+    fn run_until(
+        &mut self,
+        node: &mut TestNode,
+        mut now: Instant,
+        until: Instant,
+        lookup: LookupId,
+    ) -> Option<Instant> {
         let mut out = buffer();
         while now < until {
             let deadline = loop {
@@ -48,22 +62,32 @@ impl Net {
                     }
                     Step::Event(_) => {}
                     Step::Send(transmit) => {
-                        self.log.push((now, transmit.to));
-                        if let Some(reply) = self.reply(transmit.to, &out[..transmit.len]) {
-                            flying.push((now + RTT, transmit.to, reply));
-                        }
+                        self.ask(now, transmit.to, &out[..transmit.len]);
                     }
                     Step::Wait(deadline) => break deadline,
                 }
             };
-            let arrival = flying.first().map(|(at, ..)| *at);
-            now = [deadline, arrival].into_iter().flatten().min().unwrap_or(until).max(now);
-            if arrival == Some(now) {
-                let (_, from, bytes) = flying.remove(0);
+            let arrival = self.flying.first().map(|(at, ..)| *at);
+            let next = [deadline, arrival].into_iter().flatten().min().unwrap_or(until);
+            now = next.max(now).min(until);
+            if arrival.is_some_and(|at| at <= now) {
+                let (_, from, bytes) = self.flying.remove(0);
                 let _ = node.handle_datagram(now, from, &bytes);
             }
         }
         None
+    }
+
+    fn ask(&mut self, now: Instant, to: SocketAddr, query: &[u8]) {
+        let sounded = self.sounded.len();
+        let Some(reply) = self.reply(to, query) else { return };
+        let late = self.late.get(&to).filter(|_| self.sounded.len() > sounded);
+        self.flying.push((now + RTT + late.copied().unwrap_or_default(), to, reply));
+        self.flying.sort_by_key(|(at, ..)| *at);
+        let query = krpc::decode(query).expect("what we send is well-formed").body;
+        if matches!(query, Body::Query(query) if query.method == b"announce_peer") {
+            self.told.push((now, to));
+        }
     }
 
     fn reply(&mut self, to: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
@@ -99,6 +123,23 @@ fn crowd() -> Vec<Contact> {
         Contact { id, addr: addr(400 + usize::from(index) * 300) }
     };
     (0..12).map(near).collect()
+}
+
+/// Twelve of a network of a few, all over the key space, each of whom knows the next eight.
+fn others() -> Vec<Contact> {
+    let other = |index: u8| {
+        let mut id = Id([0; 20]);
+        (id.0[0], id.0[19]) = (21 * index + 10, index);
+        Contact { id, addr: at(10 + usize::from(index)) }
+    };
+    (0..12).map(other).collect()
+}
+
+/// How many of those who were told are of the crowd, and how many are not.
+fn shares(net: &Net) -> (usize, usize) {
+    let is_of_crowd = |to: &SocketAddr| crowd().iter().any(|member| member.addr == *to);
+    let crowd = net.told.iter().filter(|(_, to)| is_of_crowd(to)).count();
+    (crowd, net.told.len() - crowd)
 }
 
 /// Eight neighbours of somebody, `bits` away, whom nobody sounds: of a network that was asked.
@@ -228,4 +269,76 @@ fn who_knows_how_dense_the_network_is_asks_nobody() {
     let lookup = node.get_peers(now, InfoHash(TARGET.0)).unwrap();
     net.run(&mut node, now, lookup).expect("it ends");
     assert_eq!(net.sounded, []);
+}
+
+#[test]
+fn a_crowd_that_answers_first_is_not_the_end_of_the_first_lookup_of_a_life() {
+    // Two places to begin: one names two to be sounded and the neighbours of the target, the other a
+    // crowd, which knows nobody. Neighbours are as far apart as the two say of their own.
+    let far = [1, 2].map(|n| Contact { id: far(n, 0), addr: at(usize::from(n)) });
+    let neighbour = |n: u8| {
+        let mut id = Id([0; 20]);
+        (id.0[1], id.0[19]) = (16 * n, n);
+        Contact { id, addr: at(20 + usize::from(n)) }
+    };
+    let near: Vec<Contact> = (1..8).map(neighbour).collect();
+    let late = Duration::from_millis(30);
+    for (do_tell, expected) in [(true, (2, 6)), (false, (8, 0))] {
+        let mut net = Net::new(&[&far[..], &near[..6]].concat());
+        net.put(Contact { id: self::far(201, 0), addr: at(0) }, &crowd()[..8]);
+        crowd().iter().for_each(|member| net.put(*member, &[]));
+        near.iter().for_each(|contact| net.put(*contact, &near));
+        for contact in far.iter().filter(|_| do_tell) {
+            net.put(*contact, &neighbours(contact.id, 8));
+            net.late.insert(contact.addr, late);
+        }
+        let (mut node, now) = begin();
+        node.add_source(at(0));
+        let lookup = node.announce(now, InfoHash(TARGET.0), Port::Implied).unwrap();
+        net.run(&mut node, now, lookup).expect("it ends");
+        assert_eq!(net.sounded, far.map(|contact| contact.addr));
+        assert_eq!(shares(&net), expected, "soundings are answered: {do_tell}");
+        // The crowd has answered at the second round trip, who was sounded a little later.
+        let first = net.told.iter().map(|(at, _)| *at).min();
+        assert!(first >= Some(now + RTT + RTT + late), "{:?}", net.told);
+    }
+}
+
+#[test]
+fn who_waits_for_soundings_goes_on_when_another_lookup_says_how_dense_the_network_is() {
+    let others = others();
+    let mut net = Net::new(&others[..8]);
+    for (index, contact) in others.iter().enumerate() {
+        let next: Vec<Contact> = (1..9).map(|step| others[(index + step) % 12]).collect();
+        net.put(*contact, &next);
+    }
+    // A patient node, which has looked for all but one of those by which the density is known.
+    let mut config = Config::new(Family::V4);
+    config.timeout_min = Duration::from_secs(2);
+    config.upkeep.bootstrap = false;
+    let mut node = node(1, config);
+    node.add_source(addr(0));
+    let mut now = Instant::from_secs(1_000);
+    for target in 1..DENSITY_LOOKUPS as u8 {
+        let lookup = node.get_peers(now, InfoHash([target * 60; 20])).unwrap();
+        now = net.run(&mut node, now, lookup).expect("it ends") + Duration::from_secs(5);
+    }
+    // Of those who are sounded now one answers soon, and it may be a crowd's by what he says.
+    crowd().iter().for_each(|member| net.put(*member, &[]));
+    net.put(others[0], &crowd()[..8]);
+    let late = Duration::from_secs(1);
+    let known = net.sounded.len();
+    net.late = others.iter().map(|other| (other.addr, late)).collect();
+    net.late.remove(&others[6].addr);
+    let waiting = node.announce(now, InfoHash(TARGET.0), Port::Implied).unwrap();
+    let half = now + late / 2;
+    assert_eq!(net.run_until(&mut node, now, half, waiting), None);
+    assert!(net.sounded[known..].contains(&others[6].addr) && net.sounded.len() > known + 1);
+    assert_eq!(net.told, [], "it waits");
+    let other = node.get_peers(half, InfoHash([250; 20])).unwrap();
+    let end = net.run_until(&mut node, half, now + late, other).expect("it ends");
+    net.run_until(&mut node, end, now + late, waiting).expect("it waits no longer");
+    let first = net.told.iter().map(|(at, _)| *at).min();
+    assert_eq!(first, Some(end), "it goes on at once");
+    assert_eq!(shares(&net), (2, 6), "and knows a crowd");
 }

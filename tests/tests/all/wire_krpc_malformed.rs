@@ -339,3 +339,108 @@ fn of_equal_keys_the_first_counts() {
     assert_eq!((message.transaction, message.version), (&b"aa"[..], Some(&b"XX01"[..])));
     assert!(message.read_only);
 }
+
+/// All orders of a few.
+fn orders(of: &[&str], then: &mut impl FnMut(&str)) {
+    fn with(before: &str, of: &[&str], then: &mut impl FnMut(&str)) {
+        if of.is_empty() {
+            then(before);
+        }
+        for (index, one) in of.iter().enumerate() {
+            with(&format!("{before}{one}"), &[&of[..index], &of[index + 1..]].concat(), then);
+        }
+    }
+    with("", of, then);
+}
+
+#[test]
+fn what_a_message_is_its_kind_says_in_whatever_order_and_whatever_else_is_there() {
+    let arguments = "1:ad2:id20:aaaaaaaaaaaaaaaaaaaa6:target20:cccccccccccccccccccce";
+    let response = "1:rd2:id20:bbbbbbbbbbbbbbbbbbbb5:token3:abce";
+    let error = "1:eli202e4:bluee";
+    let [asks, answers] = [b'a', b'b'].map(|byte| Id([byte; 20]));
+    for kind in ["1:y1:q", "1:y1:r", "1:y1:e"] {
+        let keys = [arguments, response, error, kind, "1:q4:ping", "1:t2:xy"];
+        orders(&keys, &mut |order| {
+            let datagram = format!("d{order}e");
+            let message = krpc::decode(datagram.as_bytes()).expect(&datagram);
+            assert_eq!(message.transaction, b"xy", "{datagram}");
+            match message.body {
+                Body::Query(query) => {
+                    assert_eq!((kind, query.id()), ("1:y1:q", Ok(asks)), "{datagram}");
+                    assert_eq!(query.target(), Ok(Id([b'c'; 20])), "{datagram}");
+                    assert_eq!(query.argument(b"token"), None, "{datagram}");
+                }
+                Body::Response(response) => {
+                    assert_eq!((kind, response.id()), ("1:y1:r", Some(answers)), "{datagram}");
+                    assert_eq!(response.token(), Some(&b"abc"[..]), "{datagram}");
+                    assert_eq!(response.member(b"target"), None, "{datagram}");
+                }
+                Body::Error(error) => {
+                    assert_eq!((kind, error.code), ("1:y1:e", 202), "{datagram}");
+                    assert_eq!(error.message, b"blue", "{datagram}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn what_is_of_another_kind_stands_in_for_nothing() {
+    let (arguments, response) = (format!("1:ad2:id{A}e"), format!("1:rd2:id{A}e"));
+    for other in [&response[..], "1:ai1e1:rde", "1:rde1:ale", "1:eli201e1:xe"] {
+        query(&format!("d{other}1:q4:ping1:t1:x1:y1:qe"), |query| {
+            assert_eq!(query.id(), Err(Fault::Missing("id")), "{other}");
+        });
+    }
+    for other in [&arguments[..], "1:ri1e1:ade", "1:ade1:rle", "1:eli201e1:xe"] {
+        let datagram = format!("d{other}1:t1:x1:y1:re");
+        assert_eq!(krpc::decode(datagram.as_bytes()).err(), Some(DecodeError::Response), "{other}");
+    }
+    // What is no dictionary is in nobody's way, and of two that are none the first counts.
+    let datagram = format!("d1:ai1e{response}1:t1:x1:y1:re");
+    assert!(krpc::decode(datagram.as_bytes()).is_ok());
+    query(&format!("d1:rle{arguments}1:q4:ping1:t1:x1:y1:qe"), |query| {
+        assert!(query.id().is_ok());
+    });
+}
+
+#[test]
+fn members_in_any_order() {
+    let arguments = [
+        "2:id20:aaaaaaaaaaaaaaaaaaaa",
+        "9:info_hash20:cccccccccccccccccccc",
+        "12:implied_porti1e",
+        "4:porti7e",
+        "5:token3:abc",
+        "1:zde",
+    ];
+    orders(&arguments, &mut |order| {
+        query(&format!("d1:ad{order}e1:q13:announce_peer1:t1:x1:y1:qe"), |query| {
+            assert_eq!(query.id(), Ok(Id([b'a'; 20])), "{order}");
+            assert_eq!(query.info_hash(), Ok(InfoHash([b'c'; 20])), "{order}");
+            assert_eq!((query.port(), query.implied_port()), (Ok(7), true), "{order}");
+            assert_eq!(query.token(), Ok(&b"abc"[..]), "{order}");
+        });
+    });
+    let response = [
+        "2:id20:aaaaaaaaaaaaaaaaaaaa",
+        "5:token3:abc",
+        "6:valuesl6:axje.ue",
+        "5:nodes26:mnopqrstuvwxyz123456axje.u",
+        "3:seqi5e",
+        "1:zde",
+    ];
+    orders(&response, &mut |order| {
+        let datagram = format!("d1:rd{order}e1:t1:x1:y1:re");
+        let message = krpc::decode(datagram.as_bytes()).expect(order);
+        let Body::Response(response) = &message.body else { panic!("{message:?}") };
+        assert_eq!(response.id(), Some(Id([b'a'; 20])), "{order}");
+        assert_eq!(
+            (response.token(), response.sequence()),
+            (Some(&b"abc"[..]), Some(5)),
+            "{order}"
+        );
+        assert_eq!((response.values().count(), response.nodes().count()), (1, 1), "{order}");
+    });
+}

@@ -85,10 +85,6 @@ impl<S: Storage> SearchRow<S> {
         if matches!(goal, Goal::Announce(_) | Goal::Put) {
             lookup.be_patient();
         }
-        // A put has to hear first what others hold.
-        if matches!(goal, Goal::Announce(_)) {
-            lookup.tell_early();
-        }
         Self { lookup, goal, gathered, trace, outcome, started: now, ended: false, conflicts: 0 }
     }
 
@@ -106,6 +102,17 @@ impl<S: Storage> SearchRow<S> {
 
     pub(crate) fn cancel(&mut self, now: Instant) {
         self.end(now, End::Cancelled);
+    }
+
+    /// The next question of its lookup, if there is any now.
+    ///
+    /// `is_early`: whoever is sure to be one of the closest may be told. A put has to hear first what
+    /// others hold.
+    pub(crate) fn next_ask(&mut self, is_early: bool) -> Option<Ask> {
+        if is_early && matches!(self.goal, Goal::Announce(_)) {
+            self.lookup.tell_early();
+        }
+        self.lookup.next_ask()
     }
 
     /// Goes from searching to storing to the end, as far as the lookup is, unless it is to `wait`.

@@ -88,9 +88,14 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                 self.soundings.heard(id, neighbours);
             }
         }
-        if self.soundings.density() == before {
-            return;
+        if self.soundings.density() != before {
+            self.share_density(now);
         }
+    }
+
+    /// How dense the network is has become known: lookups under way tell crowds.
+    pub(super) fn share_density(&mut self, now: Instant) {
+        self.stirred = true;
         let density = self.density();
         for (_, search) in self.searches.iter_mut().filter(|(_, search)| !search.has_ended()) {
             search.lookup.set_density(density);

@@ -14,6 +14,7 @@ use crate::dht::node::replies::{AskedForPeers, around};
 use crate::dht::node::rows::{Asker, QuestionRow, QuestionState, ReplyKind};
 use crate::dht::node::search::{Goal, SearchRow};
 use crate::dht::queries::{Lapse, Late};
+use crate::dht::size::Density;
 use crate::dht::stats::Health;
 use crate::dht::storage::Storage;
 use crate::dht::table::{Routing, Upkeep};
@@ -280,12 +281,26 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         Some(Transmit::new(to, len))
     }
 
+    #[inline(always)]
     fn send_search(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
+        let sounds = self.sounds();
+        let sent = self.send_of_lookups(now, buffer);
+        if !sounds || self.sounds() {
+            return sent;
+        }
+        // By what has ended it is known how dense the network is: whoever waited for that goes on.
+        self.share_density(now);
+        sent.or_else(|| self.send_of_lookups(now, buffer))
+    }
+
+    fn send_of_lookups(&mut self, now: Instant, buffer: &mut Buffer) -> Option<Transmit> {
         if !self.stirred {
             return None;
         }
         let may_contact = self.destinations.has_room(now);
         let sounds = self.sounds();
+        // A crowd that is told leaves no places to its neighbours.
+        let is_early = !sounds || self.soundings.density() != Density::UNKNOWN;
         let (mut ended, census, soundings) = (false, &mut self.census, &self.soundings);
         let next = self.searches.round(self.turn, |row, search: &mut SearchRow<S>| {
             if search.has_ended() {
@@ -305,7 +320,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             if !may_contact {
                 return None;
             }
-            search.lookup.next_ask().map(|ask| (row, ask))
+            search.next_ask(is_early).map(|ask| (row, ask))
         });
         if ended {
             self.end_sounding();

@@ -321,7 +321,7 @@ pub(crate) struct Crawl {
     /// Address and port of the socket; its family is that of the DHT to be crawled.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:0")]
     pub(crate) bind: SocketAddr,
-    /// Go on where the crawl ended that wrote this file, and write it in the end.
+    /// Go on where the crawl was that wrote this file; write it every ten minutes and in the end.
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
     /// Crawl one in 2^BITS of the key space.
