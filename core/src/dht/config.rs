@@ -38,8 +38,8 @@ pub struct Config {
     /// astray, and each costs questions and time: two help among many liars, more than two hardly.
     pub paths: u8,
     /// Never give up on a question sooner than this, at most six minutes, however fast others answer;
-    /// on one that the neighbours name not sooner than 1.75 times this, and where something is stored
-    /// 2.5 times.
+    /// on one to a node that all neighbours name, or where something is stored, not sooner than 1.75 to
+    /// 2.5 times this.
     pub timeout_min: Duration,
     /// Give up on a question after this at the latest.
     pub timeout_max: Duration,
@@ -105,7 +105,7 @@ impl Config {
             version: Some(*b"TY01"),
             address_check: AddressCheck::Prefer,
             diversity: true,
-            parallel: 16,
+            parallel: 15,
             paths: 1,
             timeout_min: Duration::from_millis(100),
             timeout_max: Duration::from_secs(4),

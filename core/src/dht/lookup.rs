@@ -14,14 +14,15 @@
 //! - *How wide*: a candidate is asked while the questions in flight that are ahead of it weigh less
 //!   than [`Lookup::new`]'s `width`: each weighs one, and one more for each bit that it is closer. So
 //!   equals are asked side by side, and nobody far away once close ones are on their way.
-//! - *Testimony*: an answer that reaches farther out than a candidate, into another bucket of whoever
-//!   gave it, tells of everybody that he knows in the candidate's. He names a living one nearly
-//!   always, since his bucket has room, and a dead one by chance. So a candidate that was *overlooked*
-//!   is waited for less long than one that all have named. Whoever stands where somebody's answer
-//!   reaches belongs to the neighbourhood of the target, and is asked however many are on their way.
+//! - *Testimony*: whoever answers speaks for the candidates that he names. If his answer reaches farther
+//!   out than a candidate, into another of his buckets, he has told of everybody that he knows in the
+//!   candidate's, and speaks against it if he left it out. Whoever stands where somebody's answer
+//!   reaches so belongs to the neighbourhood of the target, and is asked however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
-//!   question ([`Late`]). In the neighbourhood it is soon asked a second time. Given up, it counts no
-//!   longer among the closest; its late answer is welcome until the question's hard deadline.
+//!   question ([`Late`]). In the neighbourhood it is soon asked a second time, elsewhere if there is
+//!   nobody else. What was said of it and how late it is make the *odds* that it will answer yet: when
+//!   they are low it is given up, and counts no longer among the closest. Its late answer is welcome
+//!   until the question's hard deadline.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
 //!   closest few of them count, and the others are passed over as if they were not there. That may turn
@@ -33,10 +34,12 @@
 //!   [`Lookup::tell_early`] to each as soon as it is known to be one of them.
 //!
 //! The idea that a silent candidate stops counting is Kademlia's; rust-libp2p's closest-peers
-//! query states it best. Testimony and the second question are ours: see ARCHITECTURE.
+//! query states it best. Testimony, the odds and the second question are ours: see
+//! ARCHITECTURE.
 
 mod announcing;
 mod candidate;
+mod odds;
 mod paths;
 mod seed;
 mod shortlist;
@@ -112,8 +115,7 @@ impl Lookup {
         self.density = density;
     }
 
-    /// To hear of all the closest matters more than when: who is not remembered as silent is waited
-    /// for until nothing is to be hoped.
+    /// To hear of all the closest matters more than when: they are waited for while there is any hope.
     pub fn be_patient(&mut self) {
         self.patient = true;
     }
@@ -184,10 +186,9 @@ impl Lookup {
                 continue;
             }
             window += usize::from(counts);
-            let is_near = candidate.testimony != Testimony::default();
             match candidate.state {
                 State::Fresh => {
-                    if !is_near && self.ahead_of(candidate) >= u32::from(self.width) {
+                    if !candidate.is_near() && self.ahead_of(candidate) >= u32::from(self.width) {
                         held_back = held_back.or(Some(index));
                     } else if candidate.is_doubtful() {
                         doubtful = doubtful.or(Some(index));
@@ -196,15 +197,9 @@ impl Lookup {
                     }
                 }
                 State::Asked => {
-                    // Far from the target others lead there too, if there are others.
                     let is_wanted = is_alone
-                        || is_near
-                            && !candidate.is_doubtful()
-                            && !candidate.is_given_up(self.patient);
-                    if is_wanted
-                        && candidate.late[0] >= Late::Due
-                        && candidate.tries[0] < Self::TRIES_MAX
-                    {
+                        || !candidate.is_doubtful() && !candidate.is_given_up(self.patient);
+                    if is_wanted && candidate.is_to_repeat(is_alone) {
                         again = again.or(Some(index));
                     }
                 }
@@ -350,10 +345,10 @@ impl Lookup {
     }
 
     /// A node said that it holds what the lookup is about, in whatever version. Returns whether it
-    /// says so for the first time.
+    /// says so for the first time; of whoever has given way since nobody can tell.
     pub fn set_holds(&mut self, addr: &SocketAddr) -> bool {
         let candidate = self.candidate_at(addr);
-        candidate.is_none_or(|candidate| {
+        candidate.is_some_and(|candidate| {
             core::mem::replace(&mut candidate.standing, Standing::Holds) != Standing::Holds
         })
     }

@@ -40,14 +40,18 @@ pub struct InFlight<A> {
 /// How late an answer is: of a thousand others, so many would have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Late {
-    /// Fewer than 600.
+    /// Fewer than 500.
     No,
-    /// 600.
+    /// 500.
     Due,
     /// 860.
     Slow,
     /// 950.
     Very,
+    /// 975.
+    Rare,
+    /// 990.
+    Overdue,
     /// 990, within four sevenths of the time.
     Long,
     /// 990, within two fifths of the time.
@@ -59,10 +63,12 @@ impl Late {
     /// that time have passed. `None`: nothing but the end.
     fn next(self) -> Option<(Self, u32, u32)> {
         match self {
-            Late::No => Some((Late::Due, 600, 4)),
+            Late::No => Some((Late::Due, 500, 4)),
             Late::Due => Some((Late::Slow, 860, 4)),
             Late::Slow => Some((Late::Very, 950, 4)),
-            Late::Very => Some((Late::Long, 990, 7)),
+            Late::Very => Some((Late::Rare, 975, 4)),
+            Late::Rare => Some((Late::Overdue, 990, 4)),
+            Late::Overdue => Some((Late::Long, 990, 7)),
             Late::Long => Some((Late::Hopeless, 990, 10)),
             Late::Hopeless => None,
         }

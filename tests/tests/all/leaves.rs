@@ -379,6 +379,8 @@ fn a_lookup_asks_the_closest_and_passes_over_the_late() {
     let closest: Vec<u8> = (1..=10).collect();
     assert_eq!(asked(&mut lookup), closest, "the eight closest and two more, once");
     // One that is late makes way for the next.
+    lookup.slow(&far(3).addr, Errand::Search, Late::Slow);
+    assert_eq!(asked(&mut lookup), []);
     lookup.slow(&far(3).addr, Errand::Search, Late::Very);
     assert_eq!(asked(&mut lookup), [11]);
     for n in [1, 2, 4, 5, 6, 7, 8] {
@@ -442,13 +444,19 @@ fn those_are_waited_for_whom_others_name() {
             lookup.testified(&far(4).addr, &[far(1), far(2), far(9)]);
         }
         let testimony = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
-        assert_eq!(testimony(&lookup, 2), Testimony { named: 1, overlooked: 0 }, "once each");
-        assert_eq!(testimony(&lookup, 3), Testimony { named: 0, overlooked: 1 });
-        assert_eq!(testimony(&lookup, 9), Testimony::default(), "nobody told of anyone farther");
+        assert_eq!(testimony(&lookup, 2), Testimony { witnesses: 1, balance: 1 }, "once each");
+        assert_eq!(testimony(&lookup, 3), Testimony { witnesses: 1, balance: -4 });
+        let named = Testimony { witnesses: 0, balance: 1 };
+        assert_eq!(testimony(&lookup, 9), named, "nobody told of anyone farther");
+        assert_eq!(
+            testimony(&lookup, 8),
+            Testimony { witnesses: 0, balance: -1 },
+            "9 is beside it"
+        );
         // Who is heard of later was left out as well.
         lookup.add(Contact { id: Id([0; 20]), addr: addr(100) }, false);
         let late = lookup.testimony(&addr(100));
-        assert_eq!(late, Some(Testimony { named: 0, overlooked: 1 }));
+        assert_eq!(late, Some(Testimony { witnesses: 1, balance: -4 }));
         lookup.refused(&addr(100), Errand::Search);
         for n in [5, 6, 7, 8, 9] {
             lookup.answered(far(n), None, true);
@@ -486,9 +494,10 @@ fn an_announce_tells_those_early_whose_neighbours_have_answered() {
     lookup.answered(far(2), Some(b"t"), true);
     let asks: Vec<_> = std::iter::from_fn(|| lookup.next_ask()).collect();
     let asks: Vec<_> = asks.iter().map(|ask| (ask.addr, ask.errand)).collect();
-    // All three overlooked 3 and 7, whose places others take; all have testified of 2.
+    // All three overlooked 3 and 7 and may have had no room for 8, whose places others take; all have
+    // testified of 2.
     let search = |n| (far(n).addr, Errand::Search);
-    assert_eq!(asks, [search(11), search(12), (far(2).addr, Errand::Announce)]);
+    assert_eq!(asks, [search(11), search(12), search(13), (far(2).addr, Errand::Announce)]);
     assert!(!lookup.has_converged());
 }
 

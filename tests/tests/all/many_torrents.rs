@@ -133,7 +133,10 @@ fn an_outage_has_no_burst_behind_it() {
     let away = network.now();
     network.run_for(Duration::from_secs(2 * 3_600));
     let probes = minutes(&network, away);
-    assert!(probes[3..].iter().all(|count| *count <= 2), "{probes:?}");
+    // One a minute, each asked twice; the second may fall into the next.
+    assert!(probes[3..].iter().all(|count| *count <= 3), "{probes:?}");
+    let mean = probes[3..].iter().sum::<usize>() as f64 / probes[3..].len() as f64;
+    assert!(mean <= 2.1, "{probes:?}");
     network.set_cut(me(), false);
     let back = network.now();
     network.run_for(Duration::from_secs(16 * 60));

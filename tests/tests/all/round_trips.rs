@@ -95,7 +95,7 @@ fn a_second_question_has_its_time_where_all_answer_at_once() {
         None => None,
     };
     assert_eq!(lapses(now + (min - millisecond)), None);
-    for late in [Late::Due, Late::Slow, Late::Very] {
+    for late in [Late::Due, Late::Slow, Late::Very, Late::Rare, Late::Overdue] {
         assert_eq!(lapses(now + min), Some(Some(late)));
     }
     assert_eq!(lapses(now + (min * 7 / 4 - millisecond)), None);

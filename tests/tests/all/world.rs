@@ -16,7 +16,7 @@ fn a_cold_lookup_is_close_to_what_the_all_knowing_need() {
     assert!(median(&results, |r| r.first / r.floor_first) <= 1.2, "{text}");
     assert!(median(&results, |r| r.done / r.floor_done) <= 1.3, "{text}");
     assert!(median(&results, |r| r.sent) <= 60.0, "{text}");
-    assert!(mean(&results, |r| r.answered) >= 7.65, "{text}");
+    assert!(mean(&results, |r| r.answered) >= 7.75, "{text}");
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_cold_lookup_copes_with_a_harder_world() {
     assert!(median(&results, |r| r.first / r.floor_first) <= 1.3, "{text}");
     assert!(median(&results, |r| r.done / r.floor_done) <= 1.7, "{text}");
     assert!(median(&results, |r| r.sent) <= 65.0, "{text}");
-    assert!(mean(&results, |r| r.answered) >= 7.2, "{text}");
+    assert!(mean(&results, |r| r.answered) >= 7.55, "{text}");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn an_announce_reaches_the_closest() {
     let results = searches(&plain(), 60, Errand::Announce, Start::Cold);
     let text = row("announce", &results);
     assert!(mean(&results, |r| r.answered) >= 7.85, "{text}");
-    assert!(mean(&results, |r| r.stored) >= 7.8, "{text}");
+    assert!(mean(&results, |r| r.stored) >= 7.85, "{text}");
     assert!(results.iter().all(|r| r.announced_to <= 10.0), "{text}");
 }
 

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::dht::lookup::candidate::State;
-use crate::dht::lookup::{Ask, Errand, Lookup, Testimony};
+use crate::dht::lookup::{Ask, Errand, Lookup};
 use crate::dht::queries::Late;
 use crate::limits::{ANNOUNCES_MAX, K};
 
@@ -70,8 +70,7 @@ impl Lookup {
                     !self.announcing && may_answer && !candidate.is_given_up(self.patient),
                 );
             } else {
-                let Testimony { named, overlooked } = candidate.testimony;
-                let is_sure = self.announcing || named.saturating_add(overlooked) >= Self::SURE;
+                let is_sure = self.announcing || candidate.testimony.witnesses >= Self::SURE;
                 let again = candidate.late[1] >= Late::Slow && candidate.tries[1] < Self::TRIES_MAX;
                 match candidate.announce {
                     State::Fresh if told < most && is_sure => return Some(index),

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::contact::Contact;
-use crate::dht::lookup::{Lookup, Testimony, Token};
+use crate::dht::lookup::{Lookup, Testimony, Token, odds};
 use crate::dht::queries::Late;
 use crate::id::Id;
 
@@ -128,7 +128,15 @@ impl Candidate {
 
     /// Whether it is likelier dead than not.
     pub(super) fn is_suspect(&self) -> bool {
-        self.is_doubtful() || self.testimony.is_overlooked(Testimony::SUSPECT)
+        self.is_doubtful() || self.testimony.balance < -odds::PRIOR
+    }
+
+    /// Whether its answer is not waited for any longer.
+    ///
+    /// `patiently`: to hear of all matters more than when.
+    pub(super) fn is_given_up(&self, patiently: bool) -> bool {
+        let most = if patiently { odds::HOPELESS } else { odds::UNLIKELY };
+        odds::steps(self.testimony.balance, self.is_doubtful(), self.late[0]) <= most
     }
 
     /// Whether nothing is to be hoped of it, where nobody stands in for it.
@@ -136,19 +144,19 @@ impl Candidate {
         self.late[0] >= Late::Hopeless && self.tries[0] >= Lookup::TRIES_MAX
     }
 
-    /// Whether its answer is not waited for any longer.
+    /// Whether it belongs to the neighbourhood of the target: somebody has told of all that he knows
+    /// where it is.
+    pub(super) fn is_near(&self) -> bool {
+        self.testimony.witnesses > 0
+    }
+
+    /// Whether it is so late that it may be asked once more.
     ///
-    /// `patiently`: to hear of all matters more than when.
-    pub(super) fn is_given_up(&self, patiently: bool) -> bool {
-        let patience = match () {
-            _ if self.is_doubtful() => Late::Slow,
-            _ if patiently => Late::Hopeless,
-            _ if self.testimony == Testimony::default() => Late::Slow,
-            _ if !self.is_suspect() => Late::Long,
-            _ if self.testimony.is_overlooked(2) => Late::Slow,
-            _ => Late::Very,
-        };
-        self.late[0] >= patience
+    /// `is_alone`: nobody stands in for it.
+    pub(super) fn is_to_repeat(&self, is_alone: bool) -> bool {
+        // Far from the target others lead there too.
+        let due = if is_alone || self.is_near() { Late::Due } else { Late::Very };
+        self.late[0] >= due && self.tries[0] < Lookup::TRIES_MAX
     }
 
     /// Closes one question; where it was the last and none was answered the state becomes `end`.

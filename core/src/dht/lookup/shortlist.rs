@@ -3,7 +3,7 @@
 use crate::contact::{Contact, Network};
 use crate::dht::lookup::candidate::{Standing, State};
 use crate::dht::lookup::paths::is_on;
-use crate::dht::lookup::{Candidate, Lookup, Testimony};
+use crate::dht::lookup::{Candidate, Lookup};
 use crate::dht::size::Density;
 
 impl Lookup {
@@ -44,11 +44,9 @@ impl Lookup {
                 return false;
             }
         }
-        // Whoever has answered did not name it, or it would be known, unless it has given way since.
-        let head = self.head(contact.id);
-        let overlooked = self.shortlist.iter().filter(|c| self.reaches(c, head)).count() as u8;
         let standing = if doubtful { Standing::Doubtful } else { Standing::Plain };
-        self.insert(Candidate::new(contact, standing, path, Testimony { named: 0, overlooked }))
+        let testimony = self.unnamed(self.head(contact.id));
+        self.insert(Candidate::new(contact, standing, path, testimony))
     }
 
     fn insert(&mut self, candidate: Candidate) -> bool {

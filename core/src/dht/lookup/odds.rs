@@ -1,0 +1,37 @@
+//! The odds that a candidate who has not answered yet lives, and will.
+//!
+//! They are counted in steps of a factor of 1.45, so that evidence adds up: what others say of the
+//! candidate ([`Testimony`](super::Testimony)), whether it was silent before, and how [`Late`] its
+//! answer is, a second question included. The steps are those of a regression over lookups in
+//! emulated worlds in which 15 and 22 % of the contacts are of dead nodes.
+
+use crate::dht::queries::Late;
+
+/// What speaks for anybody.
+pub(super) const PRIOR: i8 = 2;
+/// What speaks against whoever was silent lately.
+const DOUBT: i8 = 6;
+/// No more than this counts of what others say for it, so that liars make nobody wait for ever, and
+/// against it, so that whoever is new has the time that half take.
+const CREDIT: (i8, i8) = (12, -6);
+
+/// One in seven will answer: not worth to be waited for.
+pub(super) const UNLIKELY: i8 = -5;
+/// One in sixty: the same where to hear of all matters more than when.
+pub(super) const HOPELESS: i8 = -11;
+
+/// What speaks for such a candidate, or against it.
+pub(super) fn steps(balance: i8, is_doubtful: bool, late: Late) -> i8 {
+    let doubt = if is_doubtful { DOUBT } else { 0 };
+    let lateness = match late {
+        Late::No => 0,
+        Late::Due => 2,
+        Late::Slow => 5,
+        Late::Very => 7,
+        Late::Rare => 9,
+        Late::Overdue => 11,
+        Late::Long => 14,
+        Late::Hopeless => 18,
+    };
+    balance.clamp(CREDIT.1, CREDIT.0) + PRIOR - doubt - lateness
+}
