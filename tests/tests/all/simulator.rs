@@ -9,7 +9,9 @@ use rand_core::SeedableRng;
 use tinybt_core::dht::{Config, Event, Question};
 use tinybt_core::{Family, Instant};
 use tinybt_tests::counting;
-use tinybt_tests::net::{Lag, Leap, Line, Link, Loss, Nat, NatBox, Network, Part, Route, Way};
+use tinybt_tests::net::{
+    Delay, Lag, Leap, Line, Link, Loss, Nat, NatBox, Network, Part, Route, Way,
+};
 use tinybt_tests::nodes::{TestNode, addr, id, network, node};
 use tinybt_tests::population::{Churn, Population, Settings, Spread, Truth};
 
@@ -303,6 +305,21 @@ fn a_population_that_comes_and_goes_behind_nats_finds_what_is_there() {
     }
     assert!(found.0 * 100 >= found.1 * 97, "{found:?} peers");
     assert!(answered.0 * 100 >= answered.1 * 94, "{answered:?} of the closest");
+}
+
+/// Many a living node is missing in tables that had no room, and not all the round trips are alike.
+#[test]
+fn who_is_known_to_few_is_waited_for() {
+    let mut config = Config::new(Family::V4);
+    config.upkeep.refresh = false;
+    config.upkeep.verify = false;
+    let settings = Settings { nodes: 1_000, config, ..Settings::default() };
+    let median = Duration::from_millis(90);
+    let delay = Delay::LogNormal { median, p95: 4 * median };
+    let mut population = Population::planted(settings, Link { delay, loss: 20, ..Link::default() });
+    population.run_for(Duration::from_secs(30));
+    let report = population.lookups(100);
+    assert!(report.closest_answered * 100 >= report.closest * 93, "{report}");
 }
 
 #[test]

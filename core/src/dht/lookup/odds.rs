@@ -11,9 +11,9 @@ use crate::dht::queries::Late;
 pub(super) const PRIOR: i8 = 2;
 /// What speaks against whoever was silent lately.
 const DOUBT: i8 = 6;
-/// No more than this counts of what others say for it, so that liars make nobody wait for ever, and
-/// against it, so that whoever is new has the time that half take.
-const CREDIT: (i8, i8) = (12, -6);
+/// No more than this counts of what others say: for it, so that liars make nobody wait for ever; against
+/// it, so that whoever is new, and known to few, has the time that 95 % take.
+const CREDIT: (i8, i8) = (12, -1);
 
 /// One in seven will answer: not worth to be waited for.
 pub(super) const UNLIKELY: i8 = -5;
