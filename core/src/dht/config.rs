@@ -38,8 +38,7 @@ pub struct Config {
     /// astray, and each costs questions and time: two help among many liars, more than two hardly.
     pub paths: u8,
     /// Never give up on a question sooner than this, at most six minutes, however fast others answer;
-    /// on one to a node that all neighbours name, or where something is stored, not sooner than 1.75 to
-    /// 2.5 times this.
+    /// on one to a node that many name, or where something is stored, up to 2.5 times as late.
     pub timeout_min: Duration,
     /// Give up on a question after this at the latest.
     pub timeout_max: Duration,

@@ -19,8 +19,8 @@
 //!   candidate's, and speaks against it if he left it out. Whoever stands where somebody's answer
 //!   reaches so belongs to the neighbourhood of the target, and is asked however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
-//!   question ([`Late`]). In the neighbourhood it is soon asked a second time, elsewhere if there is
-//!   nobody else. What was said of it and how late it is make the *odds* that it will answer yet: when
+//!   question ([`Late`]). In the neighbourhood it is soon asked a second time, elsewhere late, if
+//!   there is hope. What was said of it and how late it is make the *odds* that it will answer yet: when
 //!   they are low it is given up, and counts no longer among the closest. Its late answer is welcome
 //!   until the question's hard deadline.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.

@@ -60,26 +60,27 @@ pub enum Late {
 
 impl Late {
     /// What comes next: when so many of a thousand answers would have come, and so many quarters of
-    /// that time have passed. `None`: nothing but the end.
-    fn next(self) -> Option<(Self, u32, u32)> {
+    /// that time have passed, and of the least time. `None`: nothing but the end.
+    fn next(self) -> Option<(Self, u32, u32, u32)> {
         match self {
-            Late::No => Some((Late::Due, 500, 4)),
-            Late::Due => Some((Late::Slow, 860, 4)),
-            Late::Slow => Some((Late::Very, 950, 4)),
-            Late::Very => Some((Late::Rare, 975, 4)),
-            Late::Rare => Some((Late::Overdue, 990, 4)),
-            Late::Overdue => Some((Late::Long, 990, 7)),
-            Late::Long => Some((Late::Hopeless, 990, 10)),
+            Late::No => Some((Late::Due, 500, 4, 4)),
+            Late::Due => Some((Late::Slow, 860, 4, 4)),
+            Late::Slow => Some((Late::Very, 950, 4, 5)),
+            Late::Very => Some((Late::Rare, 975, 4, 7)),
+            Late::Rare => Some((Late::Overdue, 990, 4, 7)),
+            Late::Overdue => Some((Late::Long, 990, 7, 7)),
+            Late::Long => Some((Late::Hopeless, 990, 10, 10)),
             Late::Hopeless => None,
         }
     }
 
     /// How long after the question what comes next does.
     fn time(self, round_trips: &RoundTrips, patience: Patience) -> Option<Duration> {
-        let (_, share, quarters) = self.next()?;
-        // The least time counts as often as a round trip: among neighbours, where it is longer than
-        // any, there would be no time for a second question.
-        let time = round_trips.micros(share).max(micros(patience.min)).saturating_mul(quarters) / 4;
+        let (_, share, quarters, least) = self.next()?;
+        // Among neighbours, where the least time is longer than any round trip, there is to be time for
+        // a second question as well.
+        let time = round_trips.micros(share).saturating_mul(quarters);
+        let time = time.max(micros(patience.min).saturating_mul(least)) / 4;
         Some(duration(time).min(patience.max))
     }
 }

@@ -84,5 +84,5 @@ fn a_flood_costs_no_memory_and_lookups_hardly_any_time() {
     assert!(f.tally.peak <= 40_000, "what the stores hold, and nothing else: {f:?}");
     // Strangers are asked whether they are there one at a time: of the 64 rows lookups take most, those
     // of nodes that have not answered the ones before among them.
-    assert!(f.in_flight < 64, "{f:?}");
+    assert!(f.in_flight <= 58, "{f:?}");
 }

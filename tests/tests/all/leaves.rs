@@ -12,7 +12,7 @@ use tinybt_core::dht::bootstrap::Bootstrap;
 use tinybt_core::dht::budget::{Destinations, Sources};
 use tinybt_core::dht::external::External;
 use tinybt_core::dht::found::Found;
-use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
+use tinybt_core::dht::lookup::{Errand, Lookup};
 use tinybt_core::dht::queries::{Late, RoundTrips};
 use tinybt_core::dht::size::{Census, Density};
 use tinybt_core::dht::store::{PEER_TTL, PeerMap, PeerMapLimits, PeerRing, PeerStore, Stored};
@@ -360,13 +360,13 @@ fn round_trips_are_remembered_by_their_distribution() {
 }
 
 /// A node at a distance from the target that its number gives.
-fn far(n: u8) -> Contact {
+pub(crate) fn far(n: u8) -> Contact {
     let mut id = [0; 20];
     id[0] = n;
     Contact { id: Id(id), addr: addr(usize::from(n)) }
 }
 
-fn asked(lookup: &mut Lookup) -> Vec<u8> {
+pub(crate) fn asked(lookup: &mut Lookup) -> Vec<u8> {
     std::iter::from_fn(|| lookup.next_ask()).map(|ask| ask.id.map_or(255, |id| id.0[0])).collect()
 }
 
@@ -425,58 +425,6 @@ fn who_is_far_behind_those_in_flight_is_not_asked() {
         lookup.silent(&far(n).addr, Errand::Search);
     }
     assert_eq!(asked(&mut lookup), [12, 13], "128 is four bits behind two");
-}
-
-#[test]
-fn those_are_waited_for_whom_others_name() {
-    for patiently in [false, true] {
-        let mut lookup = Lookup::new(Id::default(), 32, false);
-        for n in 1..=9 {
-            lookup.add(far(n), false);
-        }
-        if patiently {
-            lookup.be_patient();
-        }
-        assert_eq!(asked(&mut lookup).len(), 9);
-        // From 4 on, 1 to 3 are in one bucket and 9 is in another: 3 would have been told before 9.
-        for _ in 0..2 {
-            lookup.answered(far(4), None, true);
-            lookup.testified(&far(4).addr, &[far(1), far(2), far(9)]);
-        }
-        let testimony = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
-        assert_eq!(testimony(&lookup, 2), Testimony { witnesses: 1, balance: 1 }, "once each");
-        assert_eq!(testimony(&lookup, 3), Testimony { witnesses: 1, balance: -4 });
-        let named = Testimony { witnesses: 0, balance: 1 };
-        assert_eq!(testimony(&lookup, 9), named, "nobody told of anyone farther");
-        assert_eq!(
-            testimony(&lookup, 8),
-            Testimony { witnesses: 0, balance: -1 },
-            "9 is beside it"
-        );
-        // Who is heard of later was left out as well.
-        lookup.add(Contact { id: Id([0; 20]), addr: addr(100) }, false);
-        let late = lookup.testimony(&addr(100));
-        assert_eq!(late, Some(Testimony { witnesses: 1, balance: -4 }));
-        lookup.refused(&addr(100), Errand::Search);
-        for n in [5, 6, 7, 8, 9] {
-            lookup.answered(far(n), None, true);
-        }
-        for n in 1..=3 {
-            lookup.slow(&far(n).addr, Errand::Search, Late::Due);
-        }
-        assert_eq!(asked(&mut lookup), [1, 2, 3], "a second question, since the first may be lost");
-        for n in 1..=3 {
-            lookup.slow(&far(n).addr, Errand::Search, Late::Very);
-        }
-        assert!(!lookup.has_converged(), "1 and 2 are waited for");
-        lookup.answered(far(1), None, true);
-        lookup.slow(&far(2).addr, Errand::Search, Late::Long);
-        assert_eq!(lookup.has_converged(), !patiently, "3 is not, unless there is time");
-        for n in 2..=3 {
-            lookup.slow(&far(n).addr, Errand::Search, Late::Hopeless);
-        }
-        assert!(lookup.has_converged());
-    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod many_torrents;
 mod metainfo;
 mod network;
 mod paths;
+mod patience;
 mod policy;
 mod round_trips;
 mod schedule;

@@ -95,11 +95,15 @@ fn a_second_question_has_its_time_where_all_answer_at_once() {
         None => None,
     };
     assert_eq!(lapses(now + (min - millisecond)), None);
-    for late in [Late::Due, Late::Slow, Late::Very, Late::Rare, Late::Overdue] {
+    for late in [Late::Due, Late::Slow] {
         assert_eq!(lapses(now + min), Some(Some(late)));
     }
+    assert_eq!(lapses(now + (min * 5 / 4 - millisecond)), None);
+    assert_eq!(lapses(now + min * 5 / 4), Some(Some(Late::Very)));
     assert_eq!(lapses(now + (min * 7 / 4 - millisecond)), None);
-    assert_eq!(lapses(now + min * 7 / 4), Some(Some(Late::Long)));
+    for late in [Late::Rare, Late::Overdue, Late::Long] {
+        assert_eq!(lapses(now + min * 7 / 4), Some(Some(late)));
+    }
     assert_eq!(lapses(now + (min * 5 / 2 - millisecond)), None);
     assert_eq!(lapses(now + min * 5 / 2), Some(Some(Late::Hopeless)));
     assert_eq!(lapses(now + min * 5 / 2), Some(None));

@@ -10,10 +10,11 @@ use crate::dht::queries::Late;
 /// What speaks for anybody.
 pub(super) const PRIOR: i8 = 2;
 /// What speaks against whoever was silent lately.
-const DOUBT: i8 = 6;
-/// No more than this counts of what others say: for it, so that liars make nobody wait for ever; against
-/// it, so that whoever is new, and known to few, has the time that 95 % take.
-const CREDIT: (i8, i8) = (12, -1);
+const DOUBT: i8 = 3;
+/// No more than this counts of what others say: for it, so that liars make nobody who looks wait longer
+/// than [`Late::Hopeless`]; against it, so that whoever is new or slandered has the time that 95 %
+/// take, and a second question.
+const CREDIT: (i8, i8) = (11, -1);
 
 /// One in seven will answer: not worth to be waited for.
 pub(super) const UNLIKELY: i8 = -5;

@@ -37,7 +37,7 @@ impl Lookup {
     pub fn testified(&mut self, addr: &SocketAddr, told: &[Contact]) {
         let target = self.target;
         let head = |contact: &Contact| contact.id.distance(target).head();
-        let reach = told.iter().map(head).max().unwrap_or(0);
+        let reach = told.iter().map(head).max().map_or(0, |reach| reach.max(1));
         let Some(witness) = self.candidate_at(addr) else { return };
         // Whoever was asked twice may answer twice.
         if witness.reach != 0 {

@@ -1,0 +1,103 @@
+//! Whom a lookup waits for, and whom it asks again: what others say, and how late it is.
+
+use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
+use tinybt_core::dht::queries::Late;
+use tinybt_core::{Contact, Id};
+use tinybt_tests::nodes::addr;
+
+use crate::leaves::{asked, far};
+
+#[test]
+fn those_are_waited_for_whom_others_name() {
+    for patiently in [false, true] {
+        let mut lookup = Lookup::new(Id::default(), 32, false);
+        for n in 1..=9 {
+            lookup.add(far(n), false);
+        }
+        if patiently {
+            lookup.be_patient();
+        }
+        assert_eq!(asked(&mut lookup).len(), 9);
+        // From 4 on, 1 to 3 are in one bucket and 9 is in another: 3 would have been told before 9.
+        for _ in 0..2 {
+            lookup.answered(far(4), None, true);
+            lookup.testified(&far(4).addr, &[far(1), far(2), far(9)]);
+        }
+        let testimony = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
+        assert_eq!(testimony(&lookup, 2), Testimony { witnesses: 1, balance: 1 }, "once each");
+        assert_eq!(testimony(&lookup, 3), Testimony { witnesses: 1, balance: -4 });
+        let named = Testimony { witnesses: 0, balance: 1 };
+        assert_eq!(testimony(&lookup, 9), named, "nobody told of anyone farther");
+        assert_eq!(
+            testimony(&lookup, 8),
+            Testimony { witnesses: 0, balance: -1 },
+            "9 is beside it"
+        );
+        // Who is heard of later was left out as well.
+        lookup.add(Contact { id: Id([0; 20]), addr: addr(100) }, false);
+        let late = lookup.testimony(&addr(100));
+        assert_eq!(late, Some(Testimony { witnesses: 1, balance: -4 }));
+        lookup.refused(&addr(100), Errand::Search);
+        for n in [5, 6, 7, 8, 9] {
+            lookup.answered(far(n), None, true);
+        }
+        for n in 1..=3 {
+            lookup.slow(&far(n).addr, Errand::Search, Late::Due);
+        }
+        assert_eq!(asked(&mut lookup), [1, 2, 3], "a second question, since the first may be lost");
+        for n in 1..=3 {
+            lookup.slow(&far(n).addr, Errand::Search, Late::Very);
+        }
+        assert!(!lookup.has_converged(), "1 and 2 are waited for");
+        lookup.answered(far(1), None, true);
+        lookup.slow(&far(2).addr, Errand::Search, Late::Long);
+        assert_eq!(lookup.has_converged(), !patiently, "3 is not, unless there is time");
+        for n in 2..=3 {
+            lookup.slow(&far(n).addr, Errand::Search, Late::Hopeless);
+        }
+        assert!(lookup.has_converged());
+    }
+}
+
+/// 28 candidates, of whom the closest ten are asked; three name the closest, two leave out everybody and
+/// tell of one far away.
+#[test]
+fn two_liars_have_nobody_given_up_whom_three_named() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    for n in 1..=28 {
+        lookup.add(far(n), false);
+    }
+    asked(&mut lookup);
+    for n in 4..=6 {
+        lookup.answered(far(n), None, true);
+        lookup.testified(&far(n).addr, &[far(1), far(2), far(3)]);
+    }
+    for n in [9, 10] {
+        lookup.answered(far(n), None, true);
+        lookup.testified(&far(n).addr, &[far(255)]);
+    }
+    asked(&mut lookup);
+    lookup.slow(&far(1).addr, Errand::Search, Late::Due);
+    assert_eq!(asked(&mut lookup), [1], "a second question, since the first may be lost");
+    lookup.slow(&far(1).addr, Errand::Search, Late::Slow);
+    lookup.add(far(67), false);
+    assert!(lookup.testimony(&far(1).addr).is_some(), "nobody farther takes its place");
+}
+
+#[test]
+fn who_was_just_asked_is_waited_for_even_if_it_was_silent_before() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    for n in 2..=9 {
+        lookup.add(far(n), false);
+    }
+    asked(&mut lookup);
+    for n in 2..=9 {
+        lookup.answered(far(n), None, true);
+    }
+    lookup.testified(&far(4).addr, &[far(2), far(3), far(9)]);
+    lookup.add(far(1), true);
+    assert_eq!(asked(&mut lookup), [1]);
+    assert!(!lookup.has_converged(), "it was asked this instant");
+    lookup.slow(&far(1).addr, Errand::Search, Late::Slow);
+    assert!(lookup.has_converged());
+}
