@@ -39,6 +39,7 @@
 
 mod announcing;
 mod candidate;
+mod climate;
 mod odds;
 mod paths;
 mod seed;
@@ -56,6 +57,7 @@ use crate::id::Id;
 use crate::limits::{K, QUESTIONS_MAX, SEEDS_MAX, SHORTLIST_MAX, TOKEN_MAX};
 
 use candidate::{Standing, State};
+use climate::Climate;
 use paths::is_on;
 use seed::Seed;
 
@@ -81,6 +83,7 @@ pub struct Lookup {
     early: bool,
     patient: bool,
     announcing: bool,
+    climate: Climate,
     /// Questions asked.
     asked: u16,
 }
@@ -105,6 +108,7 @@ impl Lookup {
             early: false,
             patient: false,
             announcing: false,
+            climate: Climate::default(),
             asked: 0,
         }
     }
@@ -197,8 +201,8 @@ impl Lookup {
                     }
                 }
                 State::Asked => {
-                    let is_wanted = is_alone
-                        || !candidate.is_doubtful() && !candidate.is_given_up(self.patient);
+                    let is_wanted =
+                        is_alone || !candidate.is_doubtful() && !self.is_given_up(candidate);
                     if is_wanted && candidate.is_to_repeat(is_alone) {
                         again = again.or(Some(index));
                     }
@@ -233,6 +237,12 @@ impl Lookup {
         closer.map(|head| 1 + head.leading_zeros() - own.leading_zeros()).sum()
     }
 
+    /// Whether the answer of a candidate is not waited for any longer.
+    fn is_given_up(&self, candidate: &Candidate) -> bool {
+        let most = if self.patient { odds::HOPELESS } else { odds::UNLIKELY };
+        candidate.odds(self.climate) <= most
+    }
+
     /// Questions in flight that count: of the candidates asked and not late.
     pub fn in_flight(&self) -> usize {
         let seeds = self.seeds.iter().filter(|seed| seed.is_in_time());
@@ -247,7 +257,10 @@ impl Lookup {
         // The first of two questions is the later one.
         let known = self.candidate_at(addr).and_then(|c| c.late.get_mut(errand as usize));
         if let Some(known) = known {
-            *known = late.max(*known);
+            let was = core::mem::replace(known, late.max(*known));
+            if errand == Errand::Search {
+                self.climate.lapsed(was, late);
+            }
         }
     }
 
@@ -273,7 +286,11 @@ impl Lookup {
             self.seeds.retain(|seed| seed.addr != contact.addr);
             self.take_in(contact, false, path);
         }
+        let mut climate = self.climate;
         if let Some(candidate) = self.candidate_at(&contact.addr) {
+            if candidate.state == State::Asked {
+                climate.answered(candidate.late[0]);
+            }
             candidate.close(Errand::Search, verdict);
             candidate.state = verdict;
             // A token that is too long to keep makes a node that cannot be announced to.
@@ -281,6 +298,7 @@ impl Lookup {
                 candidate.token = token;
             }
         }
+        self.climate = climate;
     }
 
     /// A node answered with an error.
@@ -328,7 +346,7 @@ impl Lookup {
                 State::Answered => confirmed += 1,
                 State::Failed => {}
                 State::Asked if is_alone && !candidate.is_hopeless() => return false,
-                State::Asked if candidate.is_given_up(self.patient) => {}
+                State::Asked if self.is_given_up(candidate) => {}
                 State::Fresh | State::Asked => return false,
             }
             if confirmed == K {

@@ -388,6 +388,8 @@ fn a_lookup_asks_the_closest_and_passes_over_the_late() {
     }
     assert!(!lookup.has_converged(), "9 may still come");
     lookup.answered(far(9), None, true);
+    assert!(!lookup.has_converged(), "3 as well, where all the others did");
+    lookup.slow(&far(3).addr, Errand::Search, Late::Long);
     assert!(lookup.has_converged(), "3 is passed over");
     let closest: Vec<u8> = lookup.closest().map(|contact| contact.id.0[0]).collect();
     assert_eq!(closest, [1, 2, 4, 5, 6, 7, 8, 9]);

@@ -25,7 +25,7 @@ fn those_are_waited_for_whom_others_name() {
         }
         let testimony = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
         assert_eq!(testimony(&lookup, 2), Testimony { witnesses: 1, balance: 1 }, "once each");
-        assert_eq!(testimony(&lookup, 3), Testimony { witnesses: 1, balance: -4 });
+        assert_eq!(testimony(&lookup, 3), Testimony { witnesses: 1, balance: -7 });
         let named = Testimony { witnesses: 0, balance: 1 };
         assert_eq!(testimony(&lookup, 9), named, "nobody told of anyone farther");
         assert_eq!(
@@ -36,7 +36,7 @@ fn those_are_waited_for_whom_others_name() {
         // Who is heard of later was left out as well.
         lookup.add(Contact { id: Id([0; 20]), addr: addr(100) }, false);
         let late = lookup.testimony(&addr(100));
-        assert_eq!(late, Some(Testimony { witnesses: 1, balance: -4 }));
+        assert_eq!(late, Some(Testimony { witnesses: 1, balance: -7 }));
         lookup.refused(&addr(100), Errand::Search);
         for n in [5, 6, 7, 8, 9] {
             lookup.answered(far(n), None, true);
@@ -50,11 +50,11 @@ fn those_are_waited_for_whom_others_name() {
         }
         assert!(!lookup.has_converged(), "1 and 2 are waited for");
         lookup.answered(far(1), None, true);
-        lookup.slow(&far(2).addr, Errand::Search, Late::Long);
-        assert_eq!(lookup.has_converged(), !patiently, "3 is not, unless there is time");
-        for n in 2..=3 {
-            lookup.slow(&far(n).addr, Errand::Search, Late::Hopeless);
-        }
+        lookup.slow(&far(2).addr, Errand::Search, Late::Overdue);
+        assert!(!lookup.has_converged(), "most of those whom others name do answer");
+        lookup.slow(&far(2).addr, Errand::Search, Late::Hopeless);
+        assert_eq!(lookup.has_converged(), !patiently, "3 was not, unless there is time");
+        lookup.slow(&far(3).addr, Errand::Search, Late::Hopeless);
         assert!(lookup.has_converged());
     }
 }
@@ -62,7 +62,7 @@ fn those_are_waited_for_whom_others_name() {
 /// 28 candidates, of whom the closest ten are asked; three name the closest, two leave out everybody and
 /// tell of one far away.
 #[test]
-fn two_liars_have_nobody_given_up_whom_three_named() {
+fn two_liars_have_nobody_given_up_at_the_median_whom_three_named() {
     let mut lookup = Lookup::new(Id::default(), 32, false);
     for n in 1..=28 {
         lookup.add(far(n), false);
@@ -79,7 +79,6 @@ fn two_liars_have_nobody_given_up_whom_three_named() {
     asked(&mut lookup);
     lookup.slow(&far(1).addr, Errand::Search, Late::Due);
     assert_eq!(asked(&mut lookup), [1], "a second question, since the first may be lost");
-    lookup.slow(&far(1).addr, Errand::Search, Late::Slow);
     lookup.add(far(67), false);
     assert!(lookup.testimony(&far(1).addr).is_some(), "nobody farther takes its place");
 }
@@ -100,4 +99,55 @@ fn who_was_just_asked_is_waited_for_even_if_it_was_silent_before() {
     assert!(!lookup.has_converged(), "it was asked this instant");
     lookup.slow(&far(1).addr, Errand::Search, Late::Slow);
     assert!(lookup.has_converged());
+}
+
+/// Nine are asked; so many lapse before the others answer. When the last of those others, of whom nobody
+/// said anything, is given up.
+#[test]
+fn where_many_are_silent_the_next_is_given_up_sooner() {
+    let given_up = |silent: u8| {
+        let mut lookup = Lookup::new(Id::default(), 32, false);
+        for n in 1..=9 + silent {
+            lookup.add(far(n), false);
+        }
+        asked(&mut lookup);
+        for n in 2..2 + silent {
+            lookup.slow(&far(n).addr, Errand::Search, Late::Very);
+            lookup.silent(&far(n).addr, Errand::Search);
+        }
+        asked(&mut lookup);
+        for n in 2 + silent..=9 + silent {
+            lookup.answered(far(n), None, true);
+        }
+        let lates = [Late::Due, Late::Slow, Late::Very, Late::Rare, Late::Overdue, Late::Long];
+        lates.into_iter().find(|late| {
+            lookup.slow(&far(1).addr, Errand::Search, *late);
+            lookup.has_converged()
+        })
+    };
+    assert_eq!(given_up(0), Some(Late::Long));
+    assert_eq!(given_up(2), Some(Late::Rare));
+    assert_eq!(given_up(8), Some(Late::Slow), "no sooner");
+}
+
+/// Whoever tells of six in a bucket may not have room for a seventh, or not dare to tell of him.
+#[test]
+fn who_tells_of_nearly_as_many_as_fit_may_know_others() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    for n in 1..=20 {
+        lookup.add(far(n), false);
+    }
+    asked(&mut lookup);
+    let balance = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
+    lookup.answered(far(8), None, true);
+    lookup.testified(&far(8).addr, &[1, 2, 3, 4, 6, 9].map(far));
+    assert_eq!(balance(&lookup, 5), Testimony { witnesses: 1, balance: -7 }, "five of seven");
+    lookup.answered(far(9), None, true);
+    lookup.testified(&far(9).addr, &[1, 2, 3, 4, 6, 7, 10].map(far));
+    assert_eq!(balance(&lookup, 5), Testimony { witnesses: 1, balance: -8 }, "six");
+    assert_eq!(
+        balance(&lookup, 8),
+        Testimony { witnesses: 0, balance: 0 },
+        "nothing of its own bucket"
+    );
 }

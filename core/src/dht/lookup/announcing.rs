@@ -66,9 +66,8 @@ impl Lookup {
             }
             if candidate.state != State::Answered || candidate.token.is_empty() {
                 let may_answer = matches!(candidate.state, State::Fresh | State::Asked);
-                places += usize::from(
-                    !self.announcing && may_answer && !candidate.is_given_up(self.patient),
-                );
+                places +=
+                    usize::from(!self.announcing && may_answer && !self.is_given_up(candidate));
             } else {
                 let is_sure = self.announcing || candidate.testimony.witnesses >= Self::SURE;
                 let again = candidate.late[1] >= Late::Slow && candidate.tries[1] < Self::TRIES_MAX;

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::contact::Contact;
+use crate::dht::lookup::climate::Climate;
 use crate::dht::lookup::{Lookup, Testimony, Token, odds};
 use crate::dht::queries::Late;
 use crate::id::Id;
@@ -24,7 +25,8 @@ pub struct Candidate {
     /// The one of the lookup's paths that it belongs to.
     pub(super) path: u8,
     pub(super) testimony: Testimony,
-    /// How far its answer reaches: the head of the distance of the farthest node that it told of.
+    /// How far its testimony reaches: the head of the distance of the farthest node that it told of, or
+    /// of the farthest in the bucket of the target if that may be full.
     pub(super) reach: u32,
     pub(super) token: Token,
 }
@@ -131,12 +133,9 @@ impl Candidate {
         self.is_doubtful() || self.testimony.balance < -odds::PRIOR
     }
 
-    /// Whether its answer is not waited for any longer.
-    ///
-    /// `patiently`: to hear of all matters more than when.
-    pub(super) fn is_given_up(&self, patiently: bool) -> bool {
-        let most = if patiently { odds::HOPELESS } else { odds::UNLIKELY };
-        odds::steps(self.testimony.balance, self.is_doubtful(), self.late[0]) <= most
+    /// The odds that it answers yet.
+    pub(super) fn odds(&self, climate: Climate) -> i8 {
+        odds::steps(self.testimony.balance, climate, self.is_doubtful(), self.late[0])
     }
 
     /// Whether nothing is to be hoped of it, where nobody stands in for it.

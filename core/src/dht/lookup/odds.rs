@@ -1,28 +1,30 @@
 //! The odds that a candidate who has not answered yet lives, and will.
 //!
 //! They are counted in steps of a factor of 1.45, so that evidence adds up: what others say of the
-//! candidate ([`Testimony`](super::Testimony)), whether it was silent before, and how [`Late`] its
-//! answer is, a second question included. The steps are those of a regression over lookups in
-//! emulated worlds in which 15 and 22 % of the contacts are of dead nodes.
+//! candidate ([`Testimony`](super::Testimony)), how many answer at all ([`Climate`]), whether it was
+//! silent before, and how [`Late`] its answer is, a second question included. The steps are those of a
+//! regression over lookups in emulated worlds in which 15 and 22 % of the contacts are of dead nodes,
+//! and were then held against networks of real nodes.
 
+use crate::dht::lookup::climate::Climate;
 use crate::dht::queries::Late;
 
 /// What speaks for anybody.
 pub(super) const PRIOR: i8 = 2;
 /// What speaks against whoever was silent lately.
 const DOUBT: i8 = 3;
-/// No more than this counts of what others say: for it, so that liars make nobody who looks wait longer
-/// than [`Late::Hopeless`]; against it, so that whoever is new or slandered has the time that 95 %
-/// take, and a second question.
-const CREDIT: (i8, i8) = (11, -1);
+/// No more than this counts of what others say and of the climate: for anybody, so that liars make
+/// nobody who looks wait longer than [`Late::Hopeless`]; against it, so that whoever is new or slandered
+/// has the time that 86 % take, and a second question.
+const CREDIT: (i8, i8) = (11, -7);
 
-/// One in seven will answer: not worth to be waited for.
-pub(super) const UNLIKELY: i8 = -5;
-/// One in sixty: the same where to hear of all matters more than when.
-pub(super) const HOPELESS: i8 = -11;
+/// Whoever is as unlikely is not waited for.
+pub(super) const UNLIKELY: i8 = -10;
+/// The same where to hear of all matters more than when.
+pub(super) const HOPELESS: i8 = -13;
 
 /// What speaks for such a candidate, or against it.
-pub(super) fn steps(balance: i8, is_doubtful: bool, late: Late) -> i8 {
+pub(super) fn steps(balance: i8, climate: Climate, is_doubtful: bool, late: Late) -> i8 {
     let doubt = if is_doubtful { DOUBT } else { 0 };
     let lateness = match late {
         Late::No => 0,
@@ -34,5 +36,6 @@ pub(super) fn steps(balance: i8, is_doubtful: bool, late: Late) -> i8 {
         Late::Long => 14,
         Late::Hopeless => 18,
     };
-    balance.clamp(CREDIT.1, CREDIT.0) + PRIOR - doubt - lateness
+    let credit = balance.saturating_add(climate.steps()).clamp(CREDIT.1, CREDIT.0);
+    credit + PRIOR - doubt - lateness
 }

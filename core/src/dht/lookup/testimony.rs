@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use crate::contact::Contact;
 use crate::dht::lookup::Lookup;
+use crate::limits::K;
 
 /// What those say of a candidate who have answered, each once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl Testimony {
     /// A unit of the odds that a candidate lives: a factor of 1.45.
     pub const NAMED: i8 = 1;
     /// A living node is in nearly all of the buckets that have room for it, a dead one in some.
-    pub const OVERLOOKED: i8 = 4;
+    pub const OVERLOOKED: i8 = 7;
     /// It may have been there first or not.
     pub const MISSED: i8 = 1;
 
@@ -33,18 +34,30 @@ impl Testimony {
 }
 
 impl Lookup {
+    /// Whoever tells of so many in a bucket that he tells all of may have no room there: others may be in
+    /// it that he does not tell of, since they were silent or he has not heard of them for long.
+    const NEARLY_FULL: usize = K - 2;
+
     /// A candidate told of these nodes, which were added before: who is among them and who is not.
     pub fn testified(&mut self, addr: &SocketAddr, told: &[Contact]) {
         let target = self.target;
         let head = |contact: &Contact| contact.id.distance(target).head();
-        let reach = told.iter().map(head).max().map_or(0, |reach| reach.max(1));
         let Some(witness) = self.candidate_at(addr) else { return };
         // Whoever was asked twice may answer twice.
         if witness.reach != 0 {
             return;
         }
-        witness.reach = reach;
         let own = head(&witness.contact);
+        let (mut home, mut near, mut far) = (0, 1, u32::from(!told.is_empty()));
+        for head in told.iter().map(head) {
+            far = far.max(head);
+            if head.leading_zeros() > own.leading_zeros() {
+                near = near.max(head);
+                home += 1;
+            }
+        }
+        let reach = if home < Self::NEARLY_FULL { far } else { near };
+        witness.reach = reach;
         for candidate in &mut self.shortlist {
             let is_named = told.iter().any(|contact| contact.id == candidate.contact.id);
             candidate.testimony.take(is_named, silence(own, reach, head(&candidate.contact)));
@@ -71,10 +84,14 @@ impl Lookup {
 /// which told of others as far as its `reach`. Whoever told of somebody farther, who stands in another
 /// of its buckets, left nobody of this one out.
 fn silence(own: u32, reach: u32, head: u32) -> i8 {
-    let bucket = |head: u32| (own ^ head).leading_zeros();
     match () {
         _ if head >= reach || head == own => 0,
-        _ if bucket(head) == bucket(reach) => Testimony::MISSED,
+        _ if bucket(own, head) == bucket(own, reach) => Testimony::MISSED,
         _ => Testimony::OVERLOOKED,
     }
+}
+
+/// In which bucket of a node at a distance of its `own` somebody stands.
+fn bucket(own: u32, head: u32) -> u32 {
+    (own ^ head).leading_zeros()
 }

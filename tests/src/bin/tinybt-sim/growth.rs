@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tinybt_core::Family;
-use tinybt_core::dht::Config;
 use tinybt_tests::population::{Population, Report, Settings};
 
 use crate::scale::link;
@@ -40,11 +38,7 @@ pub(crate) fn run(args: &Args) {
     let mut rows = Vec::new();
     for nodes in &args.nodes {
         let begun = Instant::now();
-        let mut config = Config::new(Family::V4);
-        // They are all there: what upkeep asks would cost time and find nothing.
-        config.upkeep.refresh = false;
-        config.upkeep.verify = false;
-        let settings = Settings { nodes: *nodes, seed: args.seed, config, ..Settings::default() };
+        let settings = Settings { nodes: *nodes, seed: args.seed, ..Settings::default() };
         let mut population = Population::planted(settings, link(args.rtt, args.loss));
         population.run_for(Duration::from_secs(30));
         let report = population.lookups(args.lookups);
