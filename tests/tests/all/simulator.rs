@@ -307,7 +307,8 @@ fn a_population_that_comes_and_goes_behind_nats_finds_what_is_there() {
     assert!(answered.0 * 100 >= answered.1 * 94, "{answered:?} of the closest");
 }
 
-/// Many a living node is missing in tables that had no room, and not all the round trips are alike.
+/// Without upkeep many a living node is left out: nobody tells of those of whom he has not heard for a
+/// quarter of an hour if he knows eight others. And not all the round trips are alike.
 #[test]
 fn who_is_known_to_few_is_waited_for() {
     let mut config = Config::new(Family::V4);
@@ -319,7 +320,7 @@ fn who_is_known_to_few_is_waited_for() {
     let mut population = Population::planted(settings, Link { delay, loss: 20, ..Link::default() });
     population.run_for(Duration::from_secs(30));
     let report = population.lookups(100);
-    assert!(report.closest_answered * 100 >= report.closest * 93, "{report}");
+    assert!(report.closest_answered * 100 >= report.closest * 97, "{report}");
 }
 
 #[test]

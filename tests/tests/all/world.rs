@@ -16,7 +16,7 @@ fn a_cold_lookup_is_close_to_what_the_all_knowing_need() {
     assert!(median(&results, |r| r.first / r.floor_first) <= 1.2, "{text}");
     assert!(median(&results, |r| r.done / r.floor_done) <= 1.3, "{text}");
     assert!(median(&results, |r| r.sent) <= 60.0, "{text}");
-    assert!(mean(&results, |r| r.answered) >= 7.75, "{text}");
+    assert!(mean(&results, |r| r.answered) >= 7.85, "{text}");
 }
 
 #[test]
@@ -25,9 +25,9 @@ fn a_cold_lookup_copes_with_a_harder_world() {
         searches(&World { nodes: 20_000, ..World::harder() }, 60, Errand::Look, Start::Cold);
     let text = row("harder", &results);
     assert!(median(&results, |r| r.first / r.floor_first) <= 1.3, "{text}");
-    assert!(median(&results, |r| r.done / r.floor_done) <= 1.8, "{text}");
+    assert!(median(&results, |r| r.done / r.floor_done) <= 1.7, "{text}");
     assert!(median(&results, |r| r.sent) <= 65.0, "{text}");
-    assert!(mean(&results, |r| r.answered) >= 7.55, "{text}");
+    assert!(mean(&results, |r| r.answered) >= 7.6, "{text}");
 }
 
 #[test]
