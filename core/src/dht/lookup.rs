@@ -16,19 +16,20 @@
 //!   equals are asked side by side, and nobody far away once close ones are on their way.
 //! - *Testimony*: whoever answers speaks for the candidates that he names. If his answer reaches farther
 //!   out than a candidate, into another of his buckets, he has told of everybody that he knows in the
-//!   candidate's, and speaks against it if he left it out. Whoever stands where somebody's answer
-//!   reaches so belongs to the neighbourhood of the target, and is asked however many are on their way.
+//!   candidate's, and speaks against it if he left it out, unless that bucket may have been full. Whoever
+//!   stands where somebody has told of everybody belongs to the neighbourhood of the target, and is asked
+//!   however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
 //!   question ([`Late`]). In the neighbourhood it is soon asked a second time, elsewhere late, if
-//!   there is hope. What was said of it and how late it is make the *odds* that it will answer yet: when
-//!   they are low it is given up, and counts no longer among the closest. Its late answer is welcome
+//!   there is hope. What was said of it, how late it is and how many others answer make the *odds* that it will
+//!   answer yet: when they are low it is given up, and counts no longer among the closest. Its late answer is welcome
 //!   until the question's hard deadline.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
 //!   closest few of them count, and the others are passed over as if they were not there. That may turn
 //!   out when many have been asked.
-//! - With more than one *path* ([`Lookup::set_paths`]) all this but the crowd holds on each for
-//!   itself.
+//! - With more than one *path* ([`Lookup::set_paths`]) all this but the crowd and what is said
+//!   of candidates holds on each for itself.
 //! - However it goes, it ends after [`QUESTIONS_MAX`] questions.
 //! - An announce goes to these, each repeated once where no confirmation comes; with
 //!   [`Lookup::tell_early`] to each as soon as it is known to be one of them.
@@ -254,14 +255,25 @@ impl Lookup {
         if let Some(seed) = self.seed_at(addr) {
             seed.late = seed.late.max(late);
         }
+        let Some(candidate) = self.candidate_at(addr) else { return };
         // The first of two questions is the later one.
-        let known = self.candidate_at(addr).and_then(|c| c.late.get_mut(errand as usize));
-        if let Some(known) = known {
-            let was = core::mem::replace(known, late.max(*known));
-            if errand == Errand::Search {
-                self.climate.lapsed(was, late);
-            }
+        if let Some(known) = candidate.late.get_mut(errand as usize) {
+            *known = late.max(*known);
         }
+        if candidate.state == State::Asked && !candidate.is_in_time() && !candidate.lapsed {
+            candidate.lapsed = true;
+            self.climate.lapses = self.climate.lapses.saturating_add(1);
+        }
+    }
+
+    /// A candidate said something, if only to refuse: it has not lapsed.
+    fn heard(&mut self, addr: &SocketAddr) {
+        let Some(candidate) = self.candidate_at(addr) else { return };
+        let lapsed = core::mem::take(&mut candidate.lapsed);
+        if candidate.state == State::Asked {
+            self.climate.answers = self.climate.answers.saturating_add(1);
+        }
+        self.climate.lapses = self.climate.lapses.saturating_sub(lapsed.into());
     }
 
     /// A question passed its hard deadline. Returns whether the node never answered at all.
@@ -286,11 +298,8 @@ impl Lookup {
             self.seeds.retain(|seed| seed.addr != contact.addr);
             self.take_in(contact, false, path);
         }
-        let mut climate = self.climate;
+        self.heard(&contact.addr);
         if let Some(candidate) = self.candidate_at(&contact.addr) {
-            if candidate.state == State::Asked {
-                climate.answered(candidate.late[0]);
-            }
             candidate.close(Errand::Search, verdict);
             candidate.state = verdict;
             // A token that is too long to keep makes a node that cannot be announced to.
@@ -298,7 +307,6 @@ impl Lookup {
                 candidate.token = token;
             }
         }
-        self.climate = climate;
     }
 
     /// A node answered with an error.
@@ -306,6 +314,7 @@ impl Lookup {
         if let Some(seed) = self.seed_at(addr) {
             seed.refused();
         }
+        self.heard(addr);
         if let Some(candidate) = self.candidate_at(addr) {
             candidate.close(errand, State::Failed);
             match errand {

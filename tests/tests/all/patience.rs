@@ -62,7 +62,7 @@ fn those_are_waited_for_whom_others_name() {
 /// 28 candidates, of whom the closest ten are asked; three name the closest, two leave out everybody and
 /// tell of one far away.
 #[test]
-fn two_liars_have_nobody_given_up_at_the_median_whom_three_named() {
+fn two_liars_take_nobodys_place_whom_three_named() {
     let mut lookup = Lookup::new(Id::default(), 32, false);
     for n in 1..=28 {
         lookup.add(far(n), false);
@@ -79,6 +79,7 @@ fn two_liars_have_nobody_given_up_at_the_median_whom_three_named() {
     asked(&mut lookup);
     lookup.slow(&far(1).addr, Errand::Search, Late::Due);
     assert_eq!(asked(&mut lookup), [1], "a second question, since the first may be lost");
+    lookup.slow(&far(1).addr, Errand::Search, Late::Slow);
     lookup.add(far(67), false);
     assert!(lookup.testimony(&far(1).addr).is_some(), "nobody farther takes its place");
 }
@@ -101,33 +102,71 @@ fn who_was_just_asked_is_waited_for_even_if_it_was_silent_before() {
     assert!(lookup.has_converged());
 }
 
-/// Nine are asked; so many lapse before the others answer. When the last of those others, of whom nobody
-/// said anything, is given up.
+/// What becomes of those who lapse before eight others answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Nothing,
+    Answer,
+    Refuse,
+}
+
+/// When the last of nine, of whom nobody said anything, is given up where so many more lapsed.
+fn given_up(lapsed: u8, then: Then) -> Option<Late> {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    for n in 1..=9 + lapsed {
+        lookup.add(far(n), false);
+    }
+    asked(&mut lookup);
+    for n in 2..2 + lapsed {
+        lookup.slow(&far(n).addr, Errand::Search, Late::Very);
+        match then {
+            Then::Nothing => drop(lookup.silent(&far(n).addr, Errand::Search)),
+            // It is not to be among the closest.
+            Then::Answer => lookup.answered(far(n), None, false),
+            Then::Refuse => lookup.refused(&far(n).addr, Errand::Search),
+        }
+    }
+    asked(&mut lookup);
+    for n in 2 + lapsed..=9 + lapsed {
+        lookup.answered(far(n), None, true);
+        // Its second question is lost.
+        lookup.slow(&far(n).addr, Errand::Search, Late::Very);
+    }
+    let lates = [Late::Due, Late::Slow, Late::Very, Late::Rare, Late::Overdue, Late::Long];
+    lates.into_iter().find(|late| {
+        lookup.slow(&far(1).addr, Errand::Search, *late);
+        lookup.has_converged()
+    })
+}
+
 #[test]
 fn where_many_are_silent_the_next_is_given_up_sooner() {
-    let given_up = |silent: u8| {
-        let mut lookup = Lookup::new(Id::default(), 32, false);
-        for n in 1..=9 + silent {
-            lookup.add(far(n), false);
-        }
-        asked(&mut lookup);
-        for n in 2..2 + silent {
-            lookup.slow(&far(n).addr, Errand::Search, Late::Very);
-            lookup.silent(&far(n).addr, Errand::Search);
-        }
-        asked(&mut lookup);
-        for n in 2 + silent..=9 + silent {
-            lookup.answered(far(n), None, true);
-        }
-        let lates = [Late::Due, Late::Slow, Late::Very, Late::Rare, Late::Overdue, Late::Long];
-        lates.into_iter().find(|late| {
-            lookup.slow(&far(1).addr, Errand::Search, *late);
-            lookup.has_converged()
-        })
-    };
-    assert_eq!(given_up(0), Some(Late::Long));
-    assert_eq!(given_up(2), Some(Late::Rare));
-    assert_eq!(given_up(8), Some(Late::Slow), "no sooner");
+    assert_eq!(given_up(0, Then::Nothing), Some(Late::Long));
+    assert_eq!(given_up(2, Then::Nothing), Some(Late::Rare));
+    assert_eq!(given_up(8, Then::Nothing), Some(Late::Very), "no sooner");
+}
+
+#[test]
+fn whoever_says_something_after_all_has_not_lapsed() {
+    assert_eq!(given_up(8, Then::Answer), Some(Late::Long));
+    assert_eq!(given_up(8, Then::Refuse), Some(Late::Long));
+}
+
+#[test]
+fn whoever_looks_waits_no_longer_than_is_hopeless_for_somebody_whom_all_name() {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    for n in 1..=10 {
+        lookup.add(far(n), false);
+    }
+    asked(&mut lookup);
+    for n in 2..=10 {
+        lookup.answered(far(n), None, true);
+        lookup.testified(&far(n).addr, &[far(1)]);
+    }
+    lookup.slow(&far(1).addr, Errand::Search, Late::Long);
+    assert!(!lookup.has_converged());
+    lookup.slow(&far(1).addr, Errand::Search, Late::Hopeless);
+    assert!(lookup.has_converged());
 }
 
 /// Whoever tells of six in a bucket may not have room for a seventh, or not dare to tell of him.

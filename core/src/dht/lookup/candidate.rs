@@ -22,6 +22,8 @@ pub struct Candidate {
     /// Search questions still open; announces still open.
     pub(super) open: [u8; 2],
     pub(super) standing: Standing,
+    /// Whether the lookup's [`Climate`] counts it among those that lapsed.
+    pub(super) lapsed: bool,
     /// The one of the lookup's paths that it belongs to.
     pub(super) path: u8,
     pub(super) testimony: Testimony,
@@ -87,6 +89,7 @@ impl Candidate {
             tries: [0; 2],
             open: [0; 2],
             standing,
+            lapsed: false,
             path,
             testimony,
             reach: 0,

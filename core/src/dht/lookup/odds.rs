@@ -13,10 +13,10 @@ use crate::dht::queries::Late;
 pub(super) const PRIOR: i8 = 2;
 /// What speaks against whoever was silent lately.
 const DOUBT: i8 = 3;
-/// No more than this counts of what others say and of the climate: for anybody, so that liars make
-/// nobody who looks wait longer than [`Late::Hopeless`]; against it, so that whoever is new or slandered
-/// has the time that 86 % take, and a second question.
-const CREDIT: (i8, i8) = (11, -7);
+/// No more than this counts of what others say and of the climate, so that liars decide nothing at once:
+/// for anybody, lest whoever looks wait longer than [`Late::Hopeless`]; against anybody, so that a
+/// slandered one has the time that 86 % take.
+const CREDIT: (i8, i8) = (UNLIKELY + lateness(Late::Hopeless) - PRIOR, -7);
 
 /// Whoever is as unlikely is not waited for.
 pub(super) const UNLIKELY: i8 = -10;
@@ -26,7 +26,13 @@ pub(super) const HOPELESS: i8 = -13;
 /// What speaks for such a candidate, or against it.
 pub(super) fn steps(balance: i8, climate: Climate, is_doubtful: bool, late: Late) -> i8 {
     let doubt = if is_doubtful { DOUBT } else { 0 };
-    let lateness = match late {
+    let credit = balance.saturating_add(climate.steps()).clamp(CREDIT.1, CREDIT.0);
+    credit + PRIOR - doubt - lateness(late)
+}
+
+/// What speaks against whoever is so late.
+const fn lateness(late: Late) -> i8 {
+    match late {
         Late::No => 0,
         Late::Due => 2,
         Late::Slow => 5,
@@ -35,7 +41,5 @@ pub(super) fn steps(balance: i8, climate: Climate, is_doubtful: bool, late: Late
         Late::Overdue => 11,
         Late::Long => 14,
         Late::Hopeless => 18,
-    };
-    let credit = balance.saturating_add(climate.steps()).clamp(CREDIT.1, CREDIT.0);
-    credit + PRIOR - doubt - lateness
+    }
 }

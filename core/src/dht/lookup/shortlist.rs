@@ -58,7 +58,8 @@ impl Lookup {
             // longest path that no question is open to.
             let given_up = |c: &Candidate| match c.state {
                 State::Failed => c.open == [0; 2],
-                State::Asked => self.is_given_up(c),
+                // Of whoever gives way a late answer is not heard.
+                State::Asked => !c.is_in_time() && self.is_given_up(c),
                 State::Fresh | State::Answered => false,
             };
             let useless = self.shortlist.iter().rposition(given_up).or_else(|| self.crowding());
