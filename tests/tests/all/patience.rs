@@ -1,11 +1,16 @@
 //! Whom a lookup waits for, and whom it asks again: what others say, and how late it is.
 
-use tinybt_core::dht::lookup::{Errand, Lookup, Testimony};
+use tinybt_core::dht::lookup::{Errand, Lookup};
 use tinybt_core::dht::queries::Late;
 use tinybt_core::{Contact, Id};
 use tinybt_tests::nodes::addr;
 
 use crate::leaves::{asked, far};
+
+/// Of so many witnesses, with this balance.
+fn said(lookup: &Lookup, n: u8) -> (u8, i8) {
+    lookup.testimony(&far(n).addr).map_or((0, 0), |said| (said.witnesses, said.balance))
+}
 
 #[test]
 fn those_are_waited_for_whom_others_name() {
@@ -23,20 +28,14 @@ fn those_are_waited_for_whom_others_name() {
             lookup.answered(far(4), None, true);
             lookup.testified(&far(4).addr, &[far(1), far(2), far(9)]);
         }
-        let testimony = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
-        assert_eq!(testimony(&lookup, 2), Testimony { witnesses: 1, balance: 1 }, "once each");
-        assert_eq!(testimony(&lookup, 3), Testimony { witnesses: 1, balance: -7 });
-        let named = Testimony { witnesses: 0, balance: 1 };
-        assert_eq!(testimony(&lookup, 9), named, "nobody told of anyone farther");
-        assert_eq!(
-            testimony(&lookup, 8),
-            Testimony { witnesses: 0, balance: -1 },
-            "9 is beside it"
-        );
+        assert_eq!(said(&lookup, 2), (1, 1), "once each");
+        assert_eq!(said(&lookup, 3), (1, -7));
+        assert_eq!(said(&lookup, 9), (0, 1), "nobody told of anyone farther");
+        assert_eq!(said(&lookup, 8), (0, -1), "9 is beside it");
         // Who is heard of later was left out as well.
         lookup.add(Contact { id: Id([0; 20]), addr: addr(100) }, false);
         let late = lookup.testimony(&addr(100));
-        assert_eq!(late, Some(Testimony { witnesses: 1, balance: -7 }));
+        assert_eq!(late.map(|said| said.balance), Some(-7));
         lookup.refused(&addr(100), Errand::Search);
         for n in [5, 6, 7, 8, 9] {
             lookup.answered(far(n), None, true);
@@ -177,16 +176,11 @@ fn who_tells_of_nearly_as_many_as_fit_may_know_others() {
         lookup.add(far(n), false);
     }
     asked(&mut lookup);
-    let balance = |lookup: &Lookup, n| lookup.testimony(&far(n).addr).unwrap_or_default();
     lookup.answered(far(8), None, true);
     lookup.testified(&far(8).addr, &[1, 2, 3, 4, 6, 9].map(far));
-    assert_eq!(balance(&lookup, 5), Testimony { witnesses: 1, balance: -7 }, "five of seven");
+    assert_eq!(said(&lookup, 5), (1, -7), "five of seven");
     lookup.answered(far(9), None, true);
     lookup.testified(&far(9).addr, &[1, 2, 3, 4, 6, 7, 10].map(far));
-    assert_eq!(balance(&lookup, 5), Testimony { witnesses: 1, balance: -8 }, "six");
-    assert_eq!(
-        balance(&lookup, 8),
-        Testimony { witnesses: 0, balance: 0 },
-        "nothing of its own bucket"
-    );
+    assert_eq!(said(&lookup, 5), (1, -8), "six");
+    assert_eq!(said(&lookup, 8), (0, 0), "nothing of its own bucket");
 }

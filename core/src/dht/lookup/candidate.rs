@@ -138,7 +138,7 @@ impl Candidate {
 
     /// The odds that it answers yet.
     pub(super) fn odds(&self, climate: Climate) -> i8 {
-        odds::steps(self.testimony.balance, climate, self.is_doubtful(), self.late[0])
+        odds::steps(self.testimony, climate, self.is_doubtful(), self.late[0])
     }
 
     /// Whether nothing is to be hoped of it, where nobody stands in for it.

@@ -26,9 +26,9 @@ impl Climate {
     /// By the odds alone it were two, but in such a climate what others say weighs more as well.
     pub(super) fn steps(self) -> i8 {
         // Of up to 254 the fourth power has 32 bits.
-        let log = |count: u32| count.min(254).pow(4).ilog2() as i16;
-        let answers = log(self.answers.saturating_add(Self::GUESS)) - log(Self::GUESS);
-        let steps = (answers - log(self.lapses.saturating_add(1))) * 15 / 8;
+        let log = |count: u32, guess: u32| (count.min(250) + guess).pow(4).ilog2() as i16;
+        let answers = log(self.answers, Self::GUESS) - log(0, Self::GUESS);
+        let steps = (answers - log(self.lapses, 1)) * 15 / 8;
         steps.clamp(Self::BOUNDS.0, Self::BOUNDS.1) as i8
     }
 }

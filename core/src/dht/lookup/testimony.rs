@@ -15,6 +15,8 @@ pub struct Testimony {
     /// [`Testimony::OVERLOOKED`] away if he told of all that he knows there, and
     /// [`Testimony::MISSED`] if he may have had no room for it.
     pub balance: i8,
+    /// How many more named it than left it out though they told of all that they know there.
+    pub lead: i16,
 }
 
 impl Testimony {
@@ -29,7 +31,11 @@ impl Testimony {
     fn take(&mut self, is_named: bool, silence: i8) {
         let is_witness = silence == Self::OVERLOOKED;
         self.witnesses = self.witnesses.saturating_add(is_witness.into());
-        self.balance = self.balance.saturating_add(if is_named { Self::NAMED } else { -silence });
+        let (lead, balance) =
+            if is_named { (1, Self::NAMED) } else { (-i16::from(is_witness), -silence) };
+        // Nobody asks tens of thousands in one lookup.
+        self.lead = self.lead.wrapping_add(lead);
+        self.balance = self.balance.saturating_add(balance);
     }
 }
 
