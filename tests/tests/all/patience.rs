@@ -7,6 +7,16 @@ use tinybt_tests::nodes::addr;
 
 use crate::leaves::{asked, far};
 
+/// A lookup that knows these and has asked as many of them as it asks at once.
+fn begun(numbers: std::ops::RangeInclusive<u8>) -> Lookup {
+    let mut lookup = Lookup::new(Id::default(), 32, false);
+    for n in numbers {
+        lookup.add(far(n), false);
+    }
+    asked(&mut lookup);
+    lookup
+}
+
 /// Of so many witnesses, with this balance.
 fn said(lookup: &Lookup, n: u8) -> (u8, i8) {
     lookup.testimony(&far(n).addr).map_or((0, 0), |said| (said.witnesses, said.balance))
@@ -62,11 +72,7 @@ fn those_are_waited_for_whom_others_name() {
 /// tell of one far away.
 #[test]
 fn two_liars_take_nobodys_place_whom_three_named() {
-    let mut lookup = Lookup::new(Id::default(), 32, false);
-    for n in 1..=28 {
-        lookup.add(far(n), false);
-    }
-    asked(&mut lookup);
+    let mut lookup = begun(1..=28);
     for n in 4..=6 {
         lookup.answered(far(n), None, true);
         lookup.testified(&far(n).addr, &[far(1), far(2), far(3)]);
@@ -85,11 +91,7 @@ fn two_liars_take_nobodys_place_whom_three_named() {
 
 #[test]
 fn who_was_just_asked_is_waited_for_even_if_it_was_silent_before() {
-    let mut lookup = Lookup::new(Id::default(), 32, false);
-    for n in 2..=9 {
-        lookup.add(far(n), false);
-    }
-    asked(&mut lookup);
+    let mut lookup = begun(2..=9);
     for n in 2..=9 {
         lookup.answered(far(n), None, true);
     }
@@ -111,11 +113,7 @@ enum Then {
 
 /// When the last of nine, of whom nobody said anything, is given up where so many more lapsed.
 fn given_up(lapsed: u8, then: Then) -> Option<Late> {
-    let mut lookup = Lookup::new(Id::default(), 32, false);
-    for n in 1..=9 + lapsed {
-        lookup.add(far(n), false);
-    }
-    asked(&mut lookup);
+    let mut lookup = begun(1..=9 + lapsed);
     for n in 2..2 + lapsed {
         lookup.slow(&far(n).addr, Errand::Search, Late::Very);
         match then {
@@ -153,11 +151,7 @@ fn whoever_says_something_after_all_has_not_lapsed() {
 
 #[test]
 fn whoever_looks_waits_no_longer_than_is_hopeless_for_somebody_whom_all_name() {
-    let mut lookup = Lookup::new(Id::default(), 32, false);
-    for n in 1..=10 {
-        lookup.add(far(n), false);
-    }
-    asked(&mut lookup);
+    let mut lookup = begun(1..=10);
     for n in 2..=10 {
         lookup.answered(far(n), None, true);
         lookup.testified(&far(n).addr, &[far(1)]);
@@ -168,14 +162,32 @@ fn whoever_looks_waits_no_longer_than_is_hopeless_for_somebody_whom_all_name() {
     assert!(lookup.has_converged());
 }
 
+/// So many name somebody, the others leave him out though they tell of somebody far away.
+#[test]
+fn a_few_do_not_outweigh_many() {
+    for (namers, liars, until) in [(7, 3, Late::Very), (6, 3, Late::Slow), (0, 3, Late::Slow)] {
+        let mut lookup = begun(1..=11);
+        for n in 2..=9 {
+            lookup.answered(far(n), None, true);
+        }
+        for n in 2..2 + namers {
+            lookup.testified(&far(n).addr, &[far(1)]);
+        }
+        for n in 2 + namers..2 + namers + liars {
+            lookup.testified(&far(n).addr, &[far(255)]);
+        }
+        let given_up = [Late::Due, Late::Slow, Late::Very].into_iter().find(|late| {
+            lookup.slow(&far(1).addr, Errand::Search, *late);
+            lookup.has_converged()
+        });
+        assert_eq!(given_up, Some(until), "{namers} against {liars}");
+    }
+}
+
 /// Whoever tells of six in a bucket may not have room for a seventh, or not dare to tell of him.
 #[test]
 fn who_tells_of_nearly_as_many_as_fit_may_know_others() {
-    let mut lookup = Lookup::new(Id::default(), 32, false);
-    for n in 1..=20 {
-        lookup.add(far(n), false);
-    }
-    asked(&mut lookup);
+    let mut lookup = begun(1..=20);
     lookup.answered(far(8), None, true);
     lookup.testified(&far(8).addr, &[1, 2, 3, 4, 6, 9].map(far));
     assert_eq!(said(&lookup, 5), (1, -7), "five of seven");
