@@ -14,20 +14,20 @@
 //! - *How wide*: a candidate is asked while the questions in flight that are ahead of it weigh less
 //!   than [`Lookup::new`]'s `width`: each weighs one, and one more for each bit that it is closer. So
 //!   equals are asked side by side, and nobody far away once close ones are on their way.
-//! - *Testimony*: whoever answers speaks for the candidates that he names. If his answer reaches farther
-//!   out than a candidate, into another of his buckets, he has told of everybody that he knows in the
-//!   candidate's, and speaks against it if he left it out, unless that bucket may have been full. Whoever
-//!   stands where somebody has told of everybody belongs to the neighbourhood of the target, and is asked
-//!   however many are on their way.
+//! - *Testimony*: whoever answers speaks for the candidates that he names. If his answer reaches
+//!   farther out than a candidate, into another of his buckets, he has told of everybody that he
+//!   knows in the candidate's, and speaks against it if he left it out, unless that bucket may have
+//!   been full. Whoever stands where somebody has told of everybody belongs to the neighbourhood of
+//!   the target, and is asked however many are on their way.
 //! - A candidate that is *late* costs a soft deadline and not a timeout, counted from its first
 //!   question ([`Late`]). In the neighbourhood it is soon asked a second time, elsewhere late, if
-//!   there is hope. What was said of it, how late it is and how many others answer make the *odds* that it will
-//!   answer yet: when they are low it is given up, and counts no longer among the closest. Its late answer is welcome
-//!   until the question's hard deadline.
+//!   there is hope. What was said of it, how late it is and how many others answer make the *odds*
+//!   that it will answer yet: when they are low it is given up, and counts no longer among the
+//!   closest. Its late answer is welcome until the question's hard deadline.
 //! - The lookup *has converged* when the `K` closest that were not given up have answered.
 //! - Nodes that sit closer together than chance would put them are a *crowd* ([`Density`]): the
-//!   closest few of them count, and the others are passed over as if they were not there. That may turn
-//!   out when many have been asked.
+//!   closest few of them count, and the others are passed over as if they were not there. That may
+//!   turn out when many have been asked.
 //! - With more than one *path* ([`Lookup::set_paths`]) all this but the crowd and what is said
 //!   of candidates holds on each for itself.
 //! - However it goes, it ends after [`QUESTIONS_MAX`] questions.

@@ -1,15 +1,17 @@
 //! How many of those who are asked answer at all, as far as the lookup has seen.
 //!
-//! Where many contacts are of dead nodes, or much is lost, the silent are likelier dead, and what others
-//! say for them is worth less: those know no better.
+//! Where many contacts are of dead nodes, or much is lost, the silent are likelier dead, and what
+//! others say for them is worth less: those know no better.
+//!
+//! Knows neither time nor who a candidate is: it counts.
 
 /// What came of the questions of a lookup.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Climate {
     /// Candidates that answered, if only to refuse.
     pub(super) answers: u32,
-    /// Candidates from whom nothing came until [`Late::Very`](crate::dht::queries::Late::Very), nor has
-    /// since; who gave way meanwhile may have answered.
+    /// Candidates from whom nothing came until [`Late::Very`](crate::dht::queries::Late::Very), nor
+    /// has since; who gave way meanwhile may have answered.
     pub(super) lapses: u32,
 }
 
@@ -18,10 +20,10 @@ impl Climate {
     const GUESS: u32 = 4;
     /// No more than this speaks for anybody, as that others live is no answer; nor more than that
     /// against anybody, as liars can tell of nodes that do not exist.
-    const BOUNDS: (i16, i16) = (-6, 2);
+    const BOUNDS: (i16, i16) = (-8, 2);
 
-    /// What speaks for anybody, beside what is usual, in the steps of [`odds`](super::odds): seven or eight
-    /// where twice as many answer.
+    /// What speaks for anybody, beside what is usual, in the steps of [`odds`](super::odds): seven or
+    /// eight where twice as many answer.
     ///
     /// By the odds alone it were two, but in such a climate what others say weighs more as well.
     pub(super) fn steps(self) -> i8 {

@@ -1,10 +1,12 @@
 //! The odds that a candidate who has not answered yet lives, and will.
 //!
 //! They are counted in steps of a factor of 1.45, so that evidence adds up: what others say of the
-//! candidate ([`Testimony`]), how many answer at all ([`Climate`]), whether it was
-//! silent before, and how [`Late`] its answer is, a second question included. The steps are those of a
-//! regression over lookups in emulated worlds in which 15 and 22 % of the contacts are of dead nodes,
-//! and were then held against networks of real nodes.
+//! candidate ([`Testimony`]), how many answer at all ([`Climate`]), whether it was silent before, and
+//! how [`Late`] its answer is, a second question included. The steps are those of a regression over
+//! lookups in emulated worlds in which 15 and 22 % of the contacts are of dead nodes, and were then
+//! held against networks of real nodes.
+//!
+//! Knows neither the candidate nor the time: its evidence alone.
 
 use crate::dht::lookup::Testimony;
 use crate::dht::lookup::climate::Climate;
@@ -14,13 +16,13 @@ use crate::dht::queries::Late;
 pub(super) const PRIOR: i8 = 2;
 /// What speaks against whoever was silent lately.
 const DOUBT: i8 = 3;
-/// No more than this counts of what others say and of the climate, so that liars decide nothing at once:
-/// for anybody, lest whoever looks wait longer than [`Late::Hopeless`]; against anybody, so that a
-/// slandered one has the time that 86 % take.
+/// No more than this counts of what others say and of the climate, so that liars decide nothing at
+/// once: for anybody, lest whoever looks wait longer than [`Late::Hopeless`]; against anybody, so
+/// that a slandered one has the time that 86 % take.
 const CREDIT: (i8, i8) = (UNLIKELY + lateness(Late::Hopeless) - PRIOR, -7);
-/// Against one who is named by so many more than leave it out no more than this counts, so that it has
-/// the time that 95 % take: a few liars weigh less than many who are honest.
-const LEADING: (i16, i8) = (4, -5);
+/// Against one who is named by so many more than leave it out no more than this counts, so that it
+/// has the time that 95 % take: a few liars weigh less than many who are honest.
+const LEADING: (i16, i8) = (5, -5);
 
 /// Whoever is as unlikely is not waited for.
 pub(super) const UNLIKELY: i8 = -10;
