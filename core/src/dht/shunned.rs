@@ -44,14 +44,19 @@ impl<L: List<Shun>> Shunned<L> {
         if self.rows.len() >= self.rows.capacity() {
             let first = self.rows.iter().enumerate().min_by_key(|(_, row)| row.until);
             let Some((index, _)) = first else { return };
-            self.remove(index);
+            self.rows.remove(index);
         }
         let index = self.find(&addr).unwrap_or_else(|index| index);
-        if self.rows.push(Shun { addr, until }).is_ok()
+        let row = Shun { addr, until };
+        if self.rows.push(row).is_ok()
             && let Some(behind) = self.rows.get_mut(index..)
-            && !behind.is_empty()
         {
-            behind.rotate_right(1);
+            // Those that belong behind it move up by one.
+            let others = behind.len().saturating_sub(1);
+            behind.copy_within(..others, others.min(1));
+            if let Some(first) = behind.first_mut() {
+                *first = row;
+            }
         }
     }
 
@@ -65,7 +70,7 @@ impl<L: List<Shun>> Shunned<L> {
     /// Forgives an address.
     pub fn forgive(&mut self, addr: &SocketAddr) {
         if let Ok(index) = self.find(addr) {
-            self.remove(index);
+            self.rows.remove(index);
         }
     }
 
@@ -78,14 +83,5 @@ impl<L: List<Shun>> Shunned<L> {
     #[inline]
     fn find(&self, addr: &SocketAddr) -> Result<usize, usize> {
         self.rows.binary_search_by(|row| row.addr.cmp(addr))
-    }
-
-    fn remove(&mut self, index: usize) {
-        if let Some(behind) = self.rows.get_mut(index..)
-            && !behind.is_empty()
-        {
-            behind.rotate_left(1);
-            self.rows.swap_remove(self.rows.len().saturating_sub(1));
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use tinybt_core::dht::Config;
 use tinybt_core::limits::{ITEM_REPLY_MAX, REPLY_MAX};
-use tinybt_tests::hostile::amplification::{Ratio, Target, past_the_budget};
+use tinybt_tests::hostile::amplification::{Minute, Ratio, Target, past_the_budget};
 
 fn most(ratio: &Ratio) -> usize {
     if ratio.method == "get_peers" { 8 } else { 4 }
@@ -61,9 +61,19 @@ fn without_the_limit_answers_are_as_long_as_ever() {
 #[test]
 fn nothing_goes_out_past_the_budget() {
     // 50 answers a second, and 200 at once; a thousand questions a second.
-    let hash = [b"9:info_hash20:", &[7; 20][..]].concat();
-    let (asked, told) = past_the_budget("get_peers", &hash);
+    let (asked, told) = past_the_budget(&Minute::Peers);
     let answers = 50 * 60 + 200;
-    assert!(told <= asked / 60_000 * 8 * (answers + 1), "{told} bytes");
+    assert!(
+        told <= asked / 60_000 * 8 * answers + 80,
+        "{told} bytes: asked once whether it is there"
+    );
     assert!(told < asked / 2);
+}
+
+#[test]
+fn whoever_forges_sources_gains_nothing_by_the_items_that_go_out_whole() {
+    let (asked, told) = past_the_budget(&Minute::Items);
+    assert!(told <= 4 * asked, "{told} bytes for {asked}");
+    // 25 at once and five a second are told a thousand bytes more than the others.
+    assert!(told > 3 * asked + 300 * 700, "{told} bytes for {asked}");
 }
