@@ -248,8 +248,13 @@ fn the_state_is_saved_however_it_ends() {
             assert_eq!(status.id, id, "{name}");
             assert!(status.nodes_good + status.nodes_questionable >= 5, "{status:?}");
         }
-        let path = folder.join("no such folder").join("state");
+        let gone = folder.join("a folder that is taken away");
+        let path = gone.join("state");
+        // What cannot be written is told at once, as far as can be seen.
+        assert!(matches!(local().state(&path).start(), Err(Error::State { .. })));
+        std::fs::create_dir_all(&gone).unwrap();
         let (dht, running) = local().state(&path).start().unwrap();
+        std::fs::remove_dir(&gone).unwrap();
         let running = executor.spawn(running);
         assert!(matches!(dht.stop().await, Err(Error::State { .. })));
         assert!(matches!(running.await, Err(Error::State { .. })));

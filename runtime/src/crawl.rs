@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use chacha20::ChaCha12Rng;
 use tinybt_core::dht::crawl::{CrawlConfig, Crawler, Event, Progress};
@@ -17,11 +16,12 @@ use tinybt_core::{Family, Instant};
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::kept::{Kept, LastWords};
 use crate::mailbox::{Receiver, Sender, WAITING_MAX, mailbox};
 use crate::names::{Named, Names};
 use crate::pump::START;
 use crate::setup::random;
-use crate::state::{self, Kept, Replacement};
+use crate::state;
 
 /// What a driver drives in a crawl.
 pub type Crawling = Crawler<Heap, ChaCha12Rng>;
@@ -68,10 +68,6 @@ pub struct CrawlEngine {
     /// Too much waits to be read.
     is_held: bool,
     state: Option<Kept>,
-    /// When it is written next.
-    save_at: Instant,
-    /// Where that is done.
-    host: Arc<dyn Host>,
     is_over: bool,
     /// Names that were not found so far.
     unresolved: Vec<String>,
@@ -79,7 +75,7 @@ pub struct CrawlEngine {
 
 /// What is left to be done when the loop has ended.
 pub struct CrawlLast {
-    save: Option<(Replacement, PathBuf)>,
+    save: Option<LastWords>,
     result: io::Result<()>,
     tell: Sender<Event>,
 }
@@ -95,9 +91,6 @@ enum Order {
 
 /// As much waits to be read when a crawl goes on that was held.
 const ROOM: usize = WAITING_MAX / 2;
-
-/// Between two times that the state is written: whoever is killed loses no more than this.
-const SAVE_EVERY: Duration = Duration::from_secs(600);
 
 impl Default for CrawlBuilder {
     fn default() -> Self {
@@ -190,9 +183,7 @@ impl CrawlBuilder {
             orders: inbox,
             tell,
             is_held: false,
-            state: self.state.map(Kept::new),
-            save_at: START + SAVE_EVERY,
-            host,
+            state: self.state.map(|path| Kept::new(path, host, START)),
             is_over: false,
             unresolved: Vec::new(),
         };
@@ -294,8 +285,8 @@ impl CrawlEngine {
     /// Carries out what the handle wants, and has the state written when it is time. The context's
     /// waker is woken when there is more.
     pub fn obey(&mut self, crawler: &mut Crawling, now: Instant, context: &mut Context<'_>) {
-        if now >= self.save_at {
-            self.save(crawler, now);
+        if let Some(kept) = &mut self.state {
+            kept.keep(now, || crawler.save(now));
         }
         while !self.is_over
             && let Poll::Ready(order) = self.orders.poll(context)
@@ -319,15 +310,6 @@ impl CrawlEngine {
                     self.is_over |= order.is_none();
                 }
             }
-        }
-    }
-
-    fn save(&mut self, crawler: &Crawling, now: Instant) {
-        self.save_at = now + SAVE_EVERY;
-        if let Some(kept) = &mut self.state {
-            let replace = kept.replacement(crawler.save(now));
-            // If it cannot be, it is tried again, and in the end somebody is told.
-            let _ = self.host.run(Duration::ZERO, Box::new(move || drop(replace())));
         }
     }
 
@@ -356,10 +338,7 @@ impl CrawlEngine {
     /// What is left to be done when the loop has ended, for whatever reason. Close the socket before
     /// [`CrawlLast::finish`]: who is told of the end may want the port.
     pub fn end(self, crawler: &Crawling, now: Instant, result: io::Result<()>) -> CrawlLast {
-        let save = self.state.map(|mut kept| {
-            let path = kept.path().to_owned();
-            (kept.replacement(crawler.save(now)), path)
-        });
+        let save = self.state.map(|kept| kept.close(crawler.save(now)));
         CrawlLast { save, result, tell: self.tell }
     }
 }
@@ -372,9 +351,7 @@ impl CrawlLast {
     /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
     pub fn finish(self) -> Result<(), Error> {
         let Self { save, result, tell } = self;
-        let saved = save.map_or(Ok(()), |(replace, path)| {
-            replace().map_err(|source| Error::State { path, source })
-        });
+        let saved = save.map_or(Ok(()), LastWords::write);
         drop(tell);
         saved.and(result.map_err(Error::Socket))
     }
@@ -390,11 +367,13 @@ impl fmt::Debug for Crawl {
 mod tests {
     use std::sync::Mutex;
     use std::task::Waker;
+    use std::time::Duration;
 
     use tinybt_core::{InfoHash, Machine, Step, buffer};
 
     use super::*;
     use crate::host::Work;
+    use crate::kept::SAVE_EVERY;
 
     struct Nowhere;
 

@@ -2,13 +2,13 @@
 //! and knows when it is over. With the feature `finder` the machine is a finder around the DHT.
 
 use std::io;
-use std::path::PathBuf;
 use std::task::{Context, Poll};
 
 use tinybt_core::Instant;
 use tinybt_core::dht::SAVE_MAX;
 
 use crate::error::Error;
+use crate::kept::{Kept, LastWords};
 use crate::ledger::{self, Ledger, Machine};
 use crate::mailbox::Receiver;
 use crate::state::State;
@@ -43,7 +43,7 @@ pub struct Engine {
     ledger: Ledger,
     #[cfg(feature = "finder")]
     desk: crate::desk::Desk,
-    state: Option<PathBuf>,
+    state: Option<Kept>,
 }
 
 impl Engine {
@@ -51,7 +51,7 @@ impl Engine {
         commands: Receiver<Command>,
         ledger: Ledger,
         #[cfg(feature = "finder")] desk: crate::desk::Desk,
-        state: Option<PathBuf>,
+        state: Option<Kept>,
     ) -> Self {
         Self {
             commands,
@@ -62,9 +62,12 @@ impl Engine {
         }
     }
 
-    /// Carries out commands of handles, so many that the machine has its turn as well. The context's
-    /// waker is woken when there are more.
+    /// Carries out commands of handles, so many that the machine has its turn as well, and has the
+    /// state written when it is time. The context's waker is woken when there are more.
     pub fn obey(&mut self, hosted: &mut Hosted, now: Instant, context: &mut Context<'_>) {
+        if let Some(kept) = &mut self.state {
+            kept.keep(now, || saved(dht(hosted)).bytes());
+        }
         for _ in 0..BATCH {
             if self.poll_command(hosted, now, context).is_pending() {
                 return;
@@ -126,14 +129,14 @@ impl Engine {
     /// What is left to be done when the loop has ended, for whatever reason. Whoever waits is told of
     /// the end by [`Last::finish`]: close the sockets before, they may want the ports.
     pub fn end(mut self, hosted: &mut Hosted, result: io::Result<()>) -> Last {
-        let save = self.state.take().map(|path| (saved(dht(hosted)), path));
+        let save = self.state.take().map(|kept| kept.close(saved(dht(hosted)).bytes()));
         Last { save, result, engine: self }
     }
 }
 
 /// What is left to be done when the loop has ended.
 pub struct Last {
-    save: Option<(State, PathBuf)>,
+    save: Option<LastWords>,
     result: io::Result<()>,
     engine: Engine,
 }
@@ -146,12 +149,7 @@ impl Last {
     /// [`Error::State`] if the state could not be written, [`Error::Socket`] if waiting failed.
     pub fn finish(self) -> Result<(), Error> {
         let Self { save, result, mut engine } = self;
-        let saved = match save {
-            Some((state, path)) => {
-                state.store(&path).map_err(|source| Error::State { path: path.clone(), source })
-            }
-            None => Ok(()),
-        };
+        let saved = save.map_or(Ok(()), LastWords::write);
         let result = saved.and(result.map_err(Error::Socket));
         let stoppers = std::mem::take(&mut engine.ledger.stoppers);
         // Everybody else is told by that; who stopped it finds it stopped.
@@ -193,4 +191,52 @@ fn saved(machine: &Machine) -> State {
         state.keep(home.id(), home.local(), bytes);
     }
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use tinybt_core::Family;
+
+    use super::*;
+    use crate::host::{Host, Work};
+    use crate::kept::SAVE_EVERY;
+    use crate::setup::{Builder, Parts};
+
+    /// Keeps what is to be done until somebody asks for it.
+    #[derive(Default)]
+    struct Later(Mutex<Vec<Work>>);
+
+    impl Host for Later {
+        fn run(&self, _: Duration, work: Work) -> io::Result<()> {
+            self.0.lock().unwrap().push(work);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_state_is_written_now_and_then() {
+        let path = std::env::temp_dir().join(format!("tinybt-engine-{}.state", std::process::id()));
+        let later = Arc::new(Later::default());
+        let builder = Builder::<Infallible>::default().bind(([127, 0, 0, 1], 0).into());
+        let Parts { mut hosted, mut engine, .. } =
+            builder.state(&path).build(later.clone()).unwrap();
+        assert!(!path.exists());
+        let mut context = Context::from_waker(Waker::noop());
+        let mut works = |at| {
+            engine.obey(&mut hosted, Instant::EPOCH + at, &mut context);
+            std::mem::take(&mut *later.0.lock().unwrap())
+        };
+        for round in 1..4 {
+            let at = SAVE_EVERY * round;
+            assert_eq!(works(at - Duration::from_micros(1)).len(), 0);
+            works(at).into_iter().for_each(|work| work());
+            assert!(State::load(&path).unwrap().unwrap().of(Family::V4).is_some(), "{round}");
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub type Work = Box<dyn FnOnce() + Send>;
 
 /// A place for what blocks. At most 64 pieces of work of trackers are under way at once, one for each
 /// call that adds names of nodes, one that waits for the names that were not found, and one that writes
-/// the state of a crawl.
+/// the state.
 pub trait Host: Send + Sync + 'static {
     /// Does some work elsewhere, after a while.
     ///

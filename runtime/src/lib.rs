@@ -28,6 +28,7 @@ mod handler;
 mod host;
 mod item;
 mod items;
+mod kept;
 mod ledger;
 mod mailbox;
 mod mmsg;

@@ -16,9 +16,10 @@ use crate::engine::{Engine, Hosted};
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::host::Host;
+use crate::kept::Kept;
 use crate::ledger::Ledger;
 use crate::mailbox::mailbox;
-use crate::state::State;
+use crate::state::{self, State};
 
 /// Public nodes to begin with, as other clients use them.
 pub const PUBLIC_ROUTERS: [&str; 4] = [
@@ -130,7 +131,8 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Remembers nodes from run to run: read at the start, written when the DHT ends.
+    /// Remembers nodes from run to run: read at the start, written every ten minutes and when the DHT
+    /// ends.
     pub fn state(mut self, path: impl Into<PathBuf>) -> Self {
         self.state = Some(path.into());
         self
@@ -270,7 +272,7 @@ impl<R> Builder<R> {
             ledger,
             #[cfg(feature = "finder")]
             desk,
-            self.state,
+            self.state.map(|path| Kept::new(path, host.clone(), Instant::EPOCH)),
         );
         let dht = Dht::new(commands, addrs.into(), host, self.dht);
         if self.dht {
@@ -281,9 +283,14 @@ impl<R> Builder<R> {
 
     fn load(&self) -> Result<State, Error> {
         let Some(path) = &self.state else { return Ok(State::default()) };
-        State::load(path).map_err(|source| Error::State { path: path.clone(), source })?.ok_or_else(
-            || Error::StateFormat { path: path.clone(), reason: RestoreError::Malformed },
-        )
+        let of_file = |source| Error::State { path: path.clone(), source };
+        let state = State::load(path).map_err(of_file)?.ok_or_else(|| Error::StateFormat {
+            path: path.clone(),
+            reason: RestoreError::Malformed,
+        })?;
+        // Told now, and not when it is to be written.
+        state::check(path).map_err(of_file)?;
+        Ok(state)
     }
 
     /// The sockets, opened where they are not.

@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tinybt_core::Family;
 use tinybt_core::dht::HomeId;
@@ -98,7 +97,7 @@ impl State {
         replace(path, &self.bytes())
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let len = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, |part| part.len() + 16);
         let homes = self.homes.iter().map(|(local, part)| local.len() + part.len() + 32);
         let mut bytes = vec![0; 32 + len(&self.v4) + len(&self.v6) + homes.sum::<usize>()];
@@ -151,42 +150,6 @@ impl State {
     }
 }
 
-/// A file that is replaced now and then, by whoever has the time: what is older never takes the place
-/// of what is newer.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    path: PathBuf,
-    begun: u64,
-    written: Arc<Mutex<u64>>,
-}
-
-/// What replaces a file when it is called.
-pub(crate) type Replacement = Box<dyn FnOnce() -> io::Result<()> + Send>;
-
-impl Kept {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, begun: 0, written: Arc::default() }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What is to be done that it holds these bytes, if nothing newer does by then.
-    pub(crate) fn replacement(&mut self, bytes: Vec<u8>) -> Replacement {
-        self.begun += 1;
-        let (path, number, written) = (self.path.clone(), self.begun, self.written.clone());
-        Box::new(move || {
-            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-            if number > *written {
-                replace(&path, &bytes)?;
-                *written = number;
-            }
-            Ok(())
-        })
-    }
-}
-
 /// Whether a file could be replaced, as far as can be seen without doing it.
 pub(crate) fn check(path: &Path) -> io::Result<()> {
     let new = beside(path);
@@ -200,7 +163,7 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Replaces a file, whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path);
     let written = File::create(&new).and_then(|mut file| {
         file.write_all(bytes)?;
