@@ -10,7 +10,7 @@
 //! - [`Driver`] is the loop itself, for any [`tinybt_core::Machine`].
 //!
 //! Names, configuration, state file and errors are those of `tinybt-std`; what waits there is awaited
-//! here. Only `start` may take the disk a moment, where there is a state file to be read: those who
+//! here. Only `start` may take the disk a moment, where there is a state file: those who
 //! mind send it to the pool, as in `unblock(|| builder.start())`. Trackers that hang take up to 64
 //! threads of the pool, which has room for 500 unless `BLOCKING_MAX_THREADS` says otherwise.
 //!

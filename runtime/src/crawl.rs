@@ -365,7 +365,6 @@ impl fmt::Debug for Crawl {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::task::Waker;
     use std::time::Duration;
 
@@ -373,6 +372,7 @@ mod tests {
 
     use super::*;
     use crate::host::Work;
+    use crate::host::later::Later;
     use crate::kept::SAVE_EVERY;
 
     struct Nowhere;
@@ -380,23 +380,6 @@ mod tests {
     impl Host for Nowhere {
         fn run(&self, _: Duration, _: Work) -> io::Result<()> {
             Ok(())
-        }
-    }
-
-    /// Keeps what is to be done until somebody asks for it.
-    #[derive(Default)]
-    struct Later(Mutex<Vec<Work>>);
-
-    impl Host for Later {
-        fn run(&self, _: Duration, work: Work) -> io::Result<()> {
-            self.0.lock().unwrap().push(work);
-            Ok(())
-        }
-    }
-
-    impl Later {
-        fn take(&self) -> Vec<Work> {
-            std::mem::take(&mut *self.0.lock().unwrap())
         }
     }
 

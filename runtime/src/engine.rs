@@ -44,6 +44,8 @@ pub struct Engine {
     #[cfg(feature = "finder")]
     desk: crate::desk::Desk,
     state: Option<Kept>,
+    /// What nodes left in the file that are not here.
+    absent: State,
 }
 
 impl Engine {
@@ -52,6 +54,7 @@ impl Engine {
         ledger: Ledger,
         #[cfg(feature = "finder")] desk: crate::desk::Desk,
         state: Option<Kept>,
+        absent: State,
     ) -> Self {
         Self {
             commands,
@@ -59,6 +62,7 @@ impl Engine {
             #[cfg(feature = "finder")]
             desk,
             state,
+            absent,
         }
     }
 
@@ -66,7 +70,7 @@ impl Engine {
     /// state written when it is time. The context's waker is woken when there are more.
     pub fn obey(&mut self, hosted: &mut Hosted, now: Instant, context: &mut Context<'_>) {
         if let Some(kept) = &mut self.state {
-            kept.keep(now, || saved(dht(hosted)).bytes());
+            kept.keep(now, || saved(&self.absent, dht(hosted)).bytes());
         }
         for _ in 0..BATCH {
             if self.poll_command(hosted, now, context).is_pending() {
@@ -129,7 +133,8 @@ impl Engine {
     /// What is left to be done when the loop has ended, for whatever reason. Whoever waits is told of
     /// the end by [`Last::finish`]: close the sockets before, they may want the ports.
     pub fn end(mut self, hosted: &mut Hosted, result: io::Result<()>) -> Last {
-        let save = self.state.take().map(|kept| kept.close(saved(dht(hosted)).bytes()));
+        let bytes = |hosted| saved(&self.absent, dht(hosted)).bytes();
+        let save = self.state.take().map(|kept| kept.close(bytes(hosted)));
         Last { save, result, engine: self }
     }
 }
@@ -181,9 +186,9 @@ fn dht(hosted: &mut Hosted) -> &mut Machine {
     hosted
 }
 
-/// What all nodes want to remember.
-fn saved(machine: &Machine) -> State {
-    let mut state = State::default();
+/// What all nodes want to remember, and what those left that are not here.
+fn saved(absent: &State, machine: &Machine) -> State {
+    let mut state = absent.clone();
     for home in machine.homes() {
         let mut bytes = vec![0; SAVE_MAX];
         let len = home.node().save(&mut bytes);
@@ -196,40 +201,35 @@ fn saved(machine: &Machine) -> State {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
     use std::task::Waker;
     use std::time::Duration;
 
     use tinybt_core::Family;
 
     use super::*;
-    use crate::host::{Host, Work};
+    use crate::host::later::Later;
     use crate::kept::SAVE_EVERY;
     use crate::setup::{Builder, Parts};
 
-    /// Keeps what is to be done until somebody asks for it.
-    #[derive(Default)]
-    struct Later(Mutex<Vec<Work>>);
+    fn v4(path: &std::path::Path) -> Builder<Infallible> {
+        Builder::default().bind(([127, 0, 0, 1], 0).into()).state(path)
+    }
 
-    impl Host for Later {
-        fn run(&self, _: Duration, work: Work) -> io::Result<()> {
-            self.0.lock().unwrap().push(work);
-            Ok(())
-        }
+    fn file(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("tinybt-{name}-{}.state", std::process::id()))
     }
 
     #[test]
     fn a_state_is_written_now_and_then() {
-        let path = std::env::temp_dir().join(format!("tinybt-engine-{}.state", std::process::id()));
+        let path = file("engine");
         let later = Arc::new(Later::default());
-        let builder = Builder::<Infallible>::default().bind(([127, 0, 0, 1], 0).into());
-        let Parts { mut hosted, mut engine, .. } =
-            builder.state(&path).build(later.clone()).unwrap();
+        let Parts { mut hosted, mut engine, .. } = v4(&path).build(later.clone()).unwrap();
         assert!(!path.exists());
         let mut context = Context::from_waker(Waker::noop());
         let mut works = |at| {
             engine.obey(&mut hosted, Instant::EPOCH + at, &mut context);
-            std::mem::take(&mut *later.0.lock().unwrap())
+            later.take()
         };
         for round in 1..4 {
             let at = SAVE_EVERY * round;
@@ -238,5 +238,28 @@ mod tests {
             assert!(State::load(&path).unwrap().unwrap().of(Family::V4).is_some(), "{round}");
             std::fs::remove_file(&path).unwrap();
         }
+    }
+
+    #[test]
+    fn what_nodes_left_that_are_not_here_is_kept() {
+        let path = file("absent");
+        let Parts { mut hosted, engine, .. } = v4(&path).build(Arc::new(Later::default())).unwrap();
+        engine.end(&mut hosted, Ok(())).finish().unwrap();
+        let mut both = State::load(&path).unwrap().unwrap();
+        both.v6.clone_from(&both.v4);
+        both.store(&path).unwrap();
+        for builder in [
+            v4(&path),
+            #[cfg(feature = "finder")]
+            v4(&path).without_dht(),
+        ] {
+            let Parts { mut hosted, engine, .. } =
+                builder.build(Arc::new(Later::default())).unwrap();
+            engine.end(&mut hosted, Ok(())).finish().unwrap();
+            let left = State::load(&path).unwrap().unwrap();
+            assert!(left.v4.is_some());
+            assert_eq!(left.v6, both.v6);
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

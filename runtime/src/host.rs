@@ -17,3 +17,27 @@ pub trait Host: Send + Sync + 'static {
     /// Why it cannot; then the work is not done.
     fn run(&self, after: Duration, work: Work) -> io::Result<()>;
 }
+
+#[cfg(test)]
+pub(crate) mod later {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Keeps what is to be done until somebody asks for it.
+    #[derive(Default)]
+    pub(crate) struct Later(Mutex<Vec<Work>>);
+
+    impl Host for Later {
+        fn run(&self, _: Duration, work: Work) -> io::Result<()> {
+            self.0.lock().unwrap().push(work);
+            Ok(())
+        }
+    }
+
+    impl Later {
+        pub(crate) fn take(&self) -> Vec<Work> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+}

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::state::replace;
 
-/// Between two times that it is written: whoever is killed loses no more than this.
+/// Between two times that it is written, if it can be: whoever is killed loses little more than this.
 pub(crate) const SAVE_EVERY: Duration = Duration::from_secs(600);
 
 /// A file that is replaced now and then, by whoever has the time.

@@ -131,8 +131,9 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Remembers nodes from run to run: read at the start, written every ten minutes and when the DHT
-    /// ends.
+    /// Remembers nodes from run to run: read at the start, written every ten minutes while it runs and
+    /// when the DHT ends. A file that cannot be written is an error of the start, as far as can be seen
+    /// then.
     pub fn state(mut self, path: impl Into<PathBuf>) -> Self {
         self.state = Some(path.into());
         self
@@ -190,8 +191,8 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Opens the sockets and begins. Reads the state file and the certificates here and now, which
-    /// may take the disk a moment.
+    /// Opens the sockets and begins. Reads the state file, sees whether it can be written, and reads the
+    /// certificates here and now, which may take the disk a moment.
     ///
     /// # Errors
     ///
@@ -224,6 +225,8 @@ impl<R> Builder<R> {
     /// sockets, [`Error::State`] and [`Error::StateFormat`] for the state file, [`Error::Random`]
     /// without randomness, [`Error::Http`] for the proxy and the certificates.
     pub fn build(mut self, host: Arc<dyn Host>) -> Result<Parts<R>, Error> {
+        // Without a node there is nothing to remember.
+        self.state = self.state.filter(|_| self.dht);
         let state = self.load()?;
         let sockets = self.open()?;
         let mut addrs = Vec::new();
@@ -273,6 +276,7 @@ impl<R> Builder<R> {
             #[cfg(feature = "finder")]
             desk,
             self.state.map(|path| Kept::new(path, host.clone(), Instant::EPOCH)),
+            state.of_absent(&addrs),
         );
         let dht = Dht::new(commands, addrs.into(), host, self.dht);
         if self.dht {

@@ -74,6 +74,18 @@ impl State {
         shares
     }
 
+    /// What nodes of families left that have no address now: it is kept for when they have one.
+    pub(crate) fn of_absent(mut self, addrs: &[SocketAddr]) -> State {
+        self.homes.clear();
+        for addr in addrs {
+            match Family::of(addr) {
+                Family::V4 => self.v4 = None,
+                Family::V6 => self.v6 = None,
+            }
+        }
+        self
+    }
+
     /// Reads a file. One that does not exist is an empty state; `None` says that what it holds is
     /// not a state.
     ///
@@ -152,23 +164,26 @@ impl State {
 
 /// Whether a file could be replaced, as far as can be seen without doing it.
 pub(crate) fn check(path: &Path) -> io::Result<()> {
-    let new = beside(path);
-    File::create(&new).and_then(|_| fs::remove_file(&new))
+    let (new, _) = beside(path)?;
+    fs::remove_file(&new)
 }
 
-fn beside(path: &Path) -> PathBuf {
+/// A new file beside another, which nobody else has the name of.
+fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    path.with_file_name(name)
+    name.push(format!(".{:016x}.new", u64::from_ne_bytes(random)));
+    let new = path.with_file_name(name);
+    let file = File::create_new(&new)?;
+    Ok((new, file))
 }
 
 /// Replaces a file, whole or not at all.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = beside(path);
-    let written = File::create(&new).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
+    let (new, mut file) = beside(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
     let done = written.and_then(|()| fs::rename(&new, path));
     if done.is_err() {
         let _ = fs::remove_file(&new);

@@ -205,6 +205,11 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         }
     }
 
+    /// Whether a question to somebody is in flight.
+    pub fn is_asked(&self, addr: &SocketAddr) -> bool {
+        self.rows.iter().any(|row| row.to == *addr)
+    }
+
     /// The question at an index that [`Queries::find`] gave.
     pub fn get(&self, index: usize) -> Option<&InFlight<A>> {
         self.rows.get(index)

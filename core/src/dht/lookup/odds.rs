@@ -18,7 +18,7 @@ pub(super) const PRIOR: i8 = 2;
 const DOUBT: i8 = 3;
 /// No more than this counts of what others say and of the climate, so that liars decide nothing at
 /// once: for anybody, lest whoever looks wait longer than [`Late::Hopeless`]; against anybody, so
-/// that a slandered one has the time that 86 % take.
+/// that a slandered one has the time that 86 % take, unless it was silent lately.
 const CREDIT: (i8, i8) = (UNLIKELY + lateness(Late::Hopeless) - PRIOR, -7);
 /// Against one who is named by so many more than leave it out no more than this counts, so that it
 /// has the time that 95 % take: a few liars weigh less than many who are honest.

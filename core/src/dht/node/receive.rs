@@ -190,7 +190,9 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             && self.is_believable(&contact)
             && !self.silent.is_shunned(now, &contact.addr)
             && !self.blocked.is_shunned(now, &contact.addr)
-            && self.table.wants(now, contact);
+            && self.table.wants(now, contact)
+            // Not again while it is asked, whoever asks in its name.
+            && !self.queries.is_asked(&contact.addr);
         if wanted {
             let _ = List::push(&mut self.newcomers, contact.addr);
         }

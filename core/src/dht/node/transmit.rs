@@ -98,11 +98,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                             search.lookup.slow(&flight.to, errand, late);
                         }
                     }
-                    Asker::Verify(newcomer) => {
-                        self.has_verified(newcomer);
-                        // Not again, whoever asks in its name meanwhile; what it answers forgives it.
-                        self.leave_alone(now, &flight.to);
-                    }
+                    Asker::Verify(newcomer) => self.has_verified(newcomer),
                     Asker::Sounding if Self::CAN_SOUND && late == Late::Slow => {
                         self.sounded(now, &flight, None)
                     }
@@ -140,7 +136,7 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
                     }
                     // Places to begin are asked again whenever there is need.
                     if blamed && never && !self.bootstrap.sources().contains(&flight.to) {
-                        self.leave_alone(now, &flight.to);
+                        self.silent.shun(now, flight.to, SILENT_FOR);
                     }
                 }
             }
@@ -148,12 +144,6 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
         if self.bootstrap.is_due(now) {
             self.begin_bootstrap(now);
         }
-    }
-
-    /// Somebody does not answer.
-    #[inline(never)]
-    fn leave_alone(&mut self, now: Instant, addr: &SocketAddr) {
-        self.silent.shun(now, *addr, SILENT_FOR);
     }
 
     fn begin_bootstrap(&mut self, now: Instant) {
