@@ -248,18 +248,17 @@ mod tests {
         let mut both = State::load(&path).unwrap().unwrap();
         both.v6.clone_from(&both.v4);
         both.store(&path).unwrap();
-        for builder in [
-            v4(&path),
-            #[cfg(feature = "finder")]
-            v4(&path).without_dht(),
-        ] {
+        let once_more = |builder: Builder<Infallible>| {
             let Parts { mut hosted, engine, .. } =
                 builder.build(Arc::new(Later::default())).unwrap();
             engine.end(&mut hosted, Ok(())).finish().unwrap();
             let left = State::load(&path).unwrap().unwrap();
             assert!(left.v4.is_some());
             assert_eq!(left.v6, both.v6);
-        }
+        };
+        once_more(v4(&path));
+        #[cfg(feature = "finder")]
+        once_more(v4(&path).without_dht());
         std::fs::remove_file(&path).unwrap();
     }
 }
