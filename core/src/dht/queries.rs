@@ -205,9 +205,9 @@ impl<A: Copy, L: List<InFlight<A>>> Queries<A, L> {
         }
     }
 
-    /// Whether a question to somebody is in flight.
-    pub fn is_asked(&self, addr: &SocketAddr) -> bool {
-        self.rows.iter().any(|row| row.to == *addr)
+    /// Whether a question to somebody is in flight, of such an asker.
+    pub fn is_asked(&self, addr: &SocketAddr, by: impl Fn(A) -> bool) -> bool {
+        self.rows.iter().any(|row| row.to == *addr && by(row.asker))
     }
 
     /// The question at an index that [`Queries::find`] gave.

@@ -191,8 +191,8 @@ impl<S: Storage, R: CryptoRng> Node<S, R> {
             && !self.silent.is_shunned(now, &contact.addr)
             && !self.blocked.is_shunned(now, &contact.addr)
             && self.table.wants(now, contact)
-            // Not again while it is asked, whoever asks in its name.
-            && !self.queries.is_asked(&contact.addr);
+            // Not again while it is asked whether it is there, whoever asks in its name.
+            && !self.queries.is_asked(&contact.addr, |asker| matches!(asker, Asker::Verify(_)));
         if wanted {
             let _ = List::push(&mut self.newcomers, contact.addr);
         }
