@@ -607,7 +607,7 @@ fn homes_that_strangers_reach_are_those_for_lookups() {
         .map(|home| home.id())
         .filter(|home| home.family() == Family::V4)
         .collect();
-    assert!((1..3).contains(&reached.len()), "{reached:?}");
+    assert!(reached.iter().any(|home| home.number() == 1) && reached.len() < 3, "{reached:?}");
     for round in 1..7 {
         let hash = InfoHash([round; 20]);
         let pair = network.command(me(), |machine, now| machine.get_peers(now, hash)).unwrap();

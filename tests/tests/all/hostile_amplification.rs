@@ -63,8 +63,7 @@ fn nothing_goes_out_past_the_budget() {
     // 50 answers a second, and 200 at once; a thousand questions a second.
     let (asked, told) = past_the_budget(&Minute::Peers);
     let answers = 50 * 60 + 200;
-    // Whoever is silent is asked once in four seconds whether it is there.
-    assert!(told <= asked / 60_000 * 8 * answers + 16 * 70, "{told} bytes");
+    assert!(told <= asked / 60_000 * 8 * (answers + 1), "{told} bytes");
     assert!(told < asked / 2);
 }
 
